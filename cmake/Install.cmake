@@ -1,0 +1,13 @@
+# Destinations: the rock sets the INSTALL_* variables; a plain install takes the usual places.
+include(GNUInstallDirs)
+set(INSTALL_BIN "${CMAKE_INSTALL_BINDIR}" CACHE STRING "Where the host binary goes")
+set(INSTALL_LMOD "${CMAKE_INSTALL_DATADIR}/hark/lua" CACHE STRING "Where Lua modules go")
+set(INSTALL_CMOD "${CMAKE_INSTALL_LIBDIR}/lua/5.4" CACHE STRING "Where the C module goes")
+if(TARGET hark)
+  install(TARGETS hark DESTINATION "${INSTALL_BIN}")
+endif()
+if(TARGET hark_module)
+  install(TARGETS hark_module DESTINATION "${INSTALL_CMOD}/hark")
+endif()
+install(DIRECTORY lua/hark DESTINATION "${INSTALL_LMOD}")
+install(FILES core/hark.h DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
