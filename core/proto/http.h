@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT
+//
+// Version-neutral request and response heads: what HTTP/1.1 and HTTP/2 both turn into. Slices point
+// into the connection's buffers and live as long as the exchange.
+#ifndef HARK_PROTO_HTTP_H
+#define HARK_PROTO_HTTP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/slice.h"
+
+#define HARK_HEADERS_MAX 100
+
+struct hark_header {
+    struct hark_slice name; // as received; compared without case
+    struct hark_slice value; // trimmed
+};
+
+struct hark_request {
+    struct hark_slice method; // "GET": a token, case-sensitive (RFC 9110 section 9.1)
+    struct hark_slice target; // as received
+    struct hark_slice path;   // percent-decoded, dot segments removed, begins with '/'
+    struct hark_slice query;  // raw, without '?'
+    struct hark_slice host;   // from the target (absolute-form) or the Host field
+    uint8_t minor;            // HTTP/1.minor; 2 stands for HTTP/2 later
+    const struct hark_header *headers;
+    size_t header_count;
+    struct hark_slice body; // whole, decoded from chunks; empty when there is none
+};
+
+// First field of that name, or NULL.
+const struct hark_header *hark_request_header(const struct hark_request *request, struct hark_slice name);
+// Its value, or the empty slice.
+struct hark_slice hark_request_value(const struct hark_request *request, struct hark_slice name);
+// Whether a comma-separated list field (all lines of it) holds the token, without case.
+bool hark_request_has_token(const struct hark_request *request, struct hark_slice name, struct hark_slice token);
+// Raw value of the query parameter (still percent-encoded); false: absent.
+bool hark_request_query(const struct hark_request *request, struct hark_slice name, struct hark_slice *ret_raw);
+
+struct hark_response {
+    int status; // 101 to 599
+    const struct hark_header *headers; // without Content-Length, Date, Connection, Transfer-Encoding
+    size_t header_count;
+    struct hark_slice body;
+    bool close; // end the connection after this response
+};
+
+const char *hark_http_reason(int status); // "Not Found"; "" for unknown
+
+#endif

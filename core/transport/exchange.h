@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT
+//
+// One HTTP request and its response, whatever the HTTP version. Whoever holds an exchange ends it in
+// exactly one of three ways: respond (a whole answer), take (the head is written and the byte stream
+// becomes the caller's: WebSocket, SSE), or move (another worker's hook gets it). If the client goes
+// away first, `gone` is called once and the exchange is dead.
+#ifndef HARK_TRANSPORT_EXCHANGE_H
+#define HARK_TRANSPORT_EXCHANGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/slice.h"
+#include "io/stream.h"
+#include "proto/http.h"
+#include "transport/server.h"
+
+struct hark_exchange;
+typedef void hark_exchange_gone_fn(void *ctx, struct hark_exchange *exchange);
+
+const struct hark_request *hark_exchange_request(const struct hark_exchange *exchange);
+struct hark_server *hark_exchange_server(const struct hark_exchange *exchange);
+struct hark_peer hark_exchange_peer(const struct hark_exchange *exchange);
+uint64_t hark_exchange_serial(const struct hark_exchange *exchange); // unique in the process, never 0
+struct hark_slice hark_exchange_id(const struct hark_exchange *exchange); // X-Request-Id, taken or made
+
+// fn NULL: nobody to tell. Replaces an earlier one.
+void hark_exchange_on_gone(struct hark_exchange *exchange, hark_exchange_gone_fn *fn, void *ctx);
+
+// Header fields that every answer to this request gets besides its own (CORS and the like): copied.
+// 0, ENOMEM, ETOOBIG; EINVAL: a name that is no token or a value with CR, LF or NUL.
+HARK_MUSTCHECK int hark_exchange_add_header(struct hark_exchange *exchange, struct hark_slice name, struct hark_slice value);
+
+// The whole answer; HEAD, 1xx, 204 and 304 get no body. Headers and body are copied. Never fails for
+// the caller: what cannot be sent closes the connection. The exchange is dead afterwards.
+void hark_exchange_respond(struct hark_exchange *exchange, const struct hark_response *response);
+// Text (JSON {"error": text} as WIRE wants) in one call; text may be empty.
+void hark_exchange_refuse(struct hark_exchange *exchange, int status, struct hark_slice text);
+
+// Writes the head (status 101, or 200 with a body that ends with the connection) and hands over the
+// stream: events go to ops/owner from now on. *ret_early: bytes the client sent behind the request
+// (frames with the handshake), borrowed until return to the loop; feed them first. Reading is on.
+// On failure (ECLOSED, ENOMEM) the exchange is dead and the connection closed.
+HARK_MUSTCHECK int hark_exchange_take(struct hark_exchange *exchange,
+                                      const struct hark_response *head,
+                                      const struct hark_stream_ops *ops,
+                                      void *owner,
+                                      struct hark_stream **ret_stream,
+                                      struct hark_slice *ret_early);
+
+// Gives connection and request to another worker, whose hook is called with a new exchange. The old
+// one is dead. EAGAIN: cannot be moved (output still queued): serve it here or refuse it.
+HARK_MUSTCHECK int hark_exchange_move(struct hark_exchange *exchange, unsigned worker);
+bool hark_exchange_was_moved(const struct hark_exchange *exchange); // do not move it again
+
+#endif
