@@ -7,7 +7,7 @@
 #include <stddef.h>
 
 #define HARK_MUSTCHECK __attribute__((warn_unused_result))
-#define HARK_PRINTF(format, first) __attribute__((format(printf, format, first)))
+#define HARK_PRINTF(at, first) __attribute__((format(printf, at, first)))
 #define HARK_LIKELY(x) __builtin_expect(!!(x), 1)
 #define HARK_UNLIKELY(x) __builtin_expect(!!(x), 0)
 #define HARK_ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))

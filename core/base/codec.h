@@ -5,6 +5,8 @@
 #ifndef HARK_BASE_CODEC_H
 #define HARK_BASE_CODEC_H
 
+#include <stdbool.h>
+
 #include "base/attr.h"
 #include "base/buf.h"
 #include "base/slice.h"
