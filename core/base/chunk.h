@@ -14,7 +14,7 @@ struct hark_chunk {
     uint32_t refs;
     uint32_t len;
     const char *data;
-    struct hark_bytes *bytes; // what data points into
+    struct hark_bytes *bytes; // what data points into; NULL: data lies behind the chunk (a copy)
 };
 
 // Takes over the caller's reference on `bytes`, also on failure. NULL: no memory (or bytes NULL).

@@ -13,15 +13,20 @@
 
 enum hark_digest_kind { HARK_DIGEST_MD5, HARK_DIGEST_SHA1, HARK_DIGEST_SHA256, HARK_DIGEST_SHA512 };
 
-#define HARK_DIGEST_MAX 64
+#define HARK_DIGEST_MAX        64
+#define HARK_DIGEST_SHA256_LEN 32
 
-// Writes the digest to out[HARK_DIGEST_MAX], its size to *ret_len. 0 or HARK_ENOMEM.
+// Writes the digest to out[HARK_DIGEST_MAX], its size to *ret_len. 0, HARK_ENOMEM, or HARK_EINVAL
+// when the library does not offer the kind (MD5 in FIPS mode).
 HARK_MUSTCHECK int hark_digest(enum hark_digest_kind kind, struct hark_slice data, uint8_t *out, size_t *ret_len);
 HARK_MUSTCHECK int hark_digest_hmac(enum hark_digest_kind kind,
                                     struct hark_slice key,
                                     struct hark_slice data,
                                     uint8_t *out,
                                     size_t *ret_len);
+
+// SHA-256 that needs no memory and so cannot fail.
+void hark_digest_sha256(struct hark_slice data, uint8_t out[HARK_DIGEST_SHA256_LEN]);
 
 // Time depends on the lengths alone.
 bool hark_digest_is_equal(struct hark_slice a, struct hark_slice b);

@@ -34,4 +34,8 @@ static inline bool hark_utf8_is_complete(const struct hark_utf8 *utf8)
 
 bool hark_utf8_is_valid(struct hark_slice text);
 
+// Length of the first character of a text that is not empty; when it is not well-formed, *ret_valid
+// is false and the length is that of the part to be replaced by one U+FFFD.
+size_t hark_utf8_next(struct hark_slice text, bool *ret_valid);
+
 #endif
