@@ -2,7 +2,7 @@
 --- For backends: POST {channel, data, event?} with the key, and everyone who listens hears it.
 local hark <const> = require("hark")
 
-local KEY <const> = hark.env.PUBLISH_KEY or "only for trying hark out"
+local KEY <const> = hark.env.PUBLISH_KEY or "demo-key"
 
 ---@type hark.Script
 return {

@@ -30,7 +30,7 @@ return {
     if msg.type == "typing" then
       if not conn.data.typing then tell_typing(conn, true) end
       conn.data.typing = true
-      conn:after(4, "quiet")                                -- set again: the earlier one is replaced
+      conn:after(4, "quiet")                                -- set again: replaces the earlier one
     elseif msg.type == "say" and type(msg.text) == "string" then
       conn:cancel("quiet")
       conn.data.typing = nil
@@ -40,7 +40,7 @@ return {
     end
   end,
 
-  timers = {                                                -- by name: a reload changes what they do
+  timers = {                                                -- by name: a reload changes them
     quiet = function(conn)
       conn.data.typing = nil
       tell_typing(conn, false)

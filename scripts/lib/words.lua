@@ -3,6 +3,6 @@
 return {
   en = { placed = "ordered", packed = "packed", shipped = "on its way", delivered = "delivered" },
   de = { placed = "bestellt", packed = "verpackt", shipped = "unterwegs", delivered = "geliefert" },
-  es = { placed = "pedido", packed = "empaquetado", shipped = "en camino", delivered = "entregado" },
+  es = { placed = "pedido", packed = "embalado", shipped = "en camino", delivered = "entregado" },
   fr = { placed = "commandé", packed = "emballé", shipped = "en route", delivered = "livré" },
 }
