@@ -22,7 +22,7 @@ return {
   open = function(conn)
     local whose = conn.query.user or conn.user.id
     local sub, why = conn:join("inbox/" .. whose, { rewind = 50 })
-    if not sub then return conn:close(4403, why) end
+    if not sub then conn:close(4403, why) end
   end,
 
   message = function(conn, msg)

@@ -28,9 +28,8 @@ return {
     function(conn) return words[conn.query.lang] and conn.query.lang or "en" end,
     function(lang, event)
       local status <const> = hark.json.decode(event.data).status
-      event.data = hark.json.encode({
-        status = status, text = words[lang][status] or status, lang = lang, made = made:incr(lang),
-      })
+      local said   <const> = (words[lang] or words.en)[status] or status
+      event.data = hark.json.encode({ status = status, text = said, made = made:incr(lang) })
       return event
     end),
 }

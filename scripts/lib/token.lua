@@ -28,12 +28,15 @@ function token.verify(text)
   if not text then return nil, "no token: POST your name to /login to get one" end
   local body, signature = text:match("^(.+)%.(%x+)$")
   local name, expires = (body or ""):match("^([%w_-]+)%.(%d+)$")
-  if not name then return nil, "the token is not of the form name.expires.signature" end
+  if not (body and signature and name) then
+    return nil, "the token is not of the form name.expires.signature"
+  end
   if not hark.equal(signature, hark.hmac.sha256(SECRET, body)) then
     return nil, "the token's signature does not match"
   end
-  if tonumber(expires) <= os.time() then return nil, "the token has expired" end
-  return { id = name, expires = tonumber(expires) }
+  local ends <const> = tonumber(expires) or 0
+  if ends <= os.time() then return nil, "the token has expired" end
+  return { id = name, expires = ends }
 end
 
 return token
