@@ -40,16 +40,12 @@
 ---@field transport? hark.TransportName|hark.TransportName[]|hark.Choose
 ---@field subprotocols? string[]|hark.Choose WebSocket subprotocols, by preference
 ---@field codec? "json"|hark.Codec how messages are read and written; left out: strings as they are
+---@field websocket? hark.WebSocketOptions
+---@field sse? hark.SseOptions
 ---@field longpoll? hark.LongPollOptions
 ---@field grace? hark.Seconds how long a session outlives a cut WebSocket or SSE connection; 0
----@field ping? hark.Seconds between WebSocket pings; 25 s
----@field pong? hark.Seconds that a client has to answer one; 10 s
----@field heartbeat? hark.Seconds between SSE comments; 15 s
----@field retry? hark.Seconds the `retry:` that an SSE response begins with; none
 ---@field limits? hark.Limits lower than the host's
 ---@field version? integer of what is kept in `conn.data`; raising it calls `upgrade`
----@field was? string the path before this one: its connections move here on a reload
----@field name? string in logs and metrics; the path when left out
 ---@field open? fun(conn: hark.Conn) connected, on whichever transport
 ---@field message? hark.OnMessage a frame or a POST; `nil, why` refuses it
 ---@field deliver? hark.Deliver|hark.Variant last look at a channel's message before it leaves
@@ -65,6 +61,14 @@
 ---@class hark.Codec
 ---@field decode? fun(data: string): (value: any, why: string?) `nil, why` refuses the message
 ---@field encode? fun(value: any): string once per message, not once per client
+
+---@class hark.WebSocketOptions
+---@field ping? hark.Seconds between pings; 25 s
+---@field pong? hark.Seconds that a client has to answer one; 10 s
+
+---@class hark.SseOptions
+---@field comment? hark.Seconds between comments, which keep an idle stream open; 15 s
+---@field retry? hark.Seconds the `retry:` that a stream begins with; 2 s
 
 ---@class hark.LongPollOptions
 ---@field wait? hark.Seconds how long a poll is parked; 45 s
@@ -96,17 +100,13 @@
 ---@field run fun() restarted with back-off when it ends in an error; retired on a reload
 ---@field every? hark.Seconds calls `run` again and again at this interval
 
---- Limits of a script's runs and messages; a script can only lower what the host allows.
+--- Limits for a script's clients and runs; a script can only lower what the host allows.
 ---@class hark.Limits
----@field run_cpu? hark.Seconds CPU of one handler run; 50 ms
----@field run_total? hark.Seconds one run with its waiting; 60 s
----@field run_memory? hark.Size memory that one run may add; 16 MiB
----@field load_cpu? hark.Seconds CPU of loading the file; 500 ms
----@field wait? hark.Seconds one waiting call; 10 s
 ---@field message? hark.Size largest message from a client; 64 KiB
 ---@field body? hark.Size largest request body; 1 MiB
 ---@field queue? hark.Size bytes waiting for one client; 1 MiB
 ---@field channels? integer channels one session may join; 128
+---@field run_cpu? hark.Seconds CPU of one handler run; 50 ms
 
 --------------------------------------------------------------------------------------------------
 -- What handlers get
@@ -129,6 +129,7 @@
 ---@field ip string
 ---@field host string?
 ---@field body string? of a `respond` endpoint
+---@field user hark.User in `respond`: what `auth` gave; nil on an endpoint without
 ---@field offers table<hark.TransportName, boolean> what this client can use: what got through
 local Req = {}
 
@@ -367,11 +368,6 @@ function hark.random(count) end
 --- Unix time with its fraction.
 ---@return number seconds
 function hark.now() end
-
---- Runs `fn` beside this handler, in its own time; it holds no connection and may wait.
----@param fn fun(...)
----@param ... any
-function hark.spawn(fn, ...) end
 
 --- JSON that keeps 64-bit integers and empty arrays.
 ---@class hark.json
