@@ -13,7 +13,10 @@ local engine = { answer = {} }
 local function load_serving()
   local generations <const> = require("hark.engine.generations")
   engine.request = require("hark.engine.request").serve
-  engine.configure = generations.configure
+  engine.configure = function(settings)
+    core.settings = settings
+    generations.configure(settings)
+  end
 
   local reload <const> = require("hark.engine.reload")
   engine.start, engine.reload = reload.start, reload.run
