@@ -67,6 +67,12 @@ HARK_API int hark_gateway_new(const struct hark_options *options,
 // Binds the listeners and starts the workers. EBIND when an address cannot be had.
 HARK_API int hark_gateway_start(struct hark_gateway *gateway, char **ret_why);
 
+// Where it listens, for people: "http://127.0.0.1:8080"; NULL past the last. Valid until free.
+HARK_API const char *hark_gateway_address(const struct hark_gateway *gateway, unsigned index);
+// The admin address in the same form, NULL when off; and the key it wants.
+HARK_API const char *hark_gateway_admin(const struct hark_gateway *gateway);
+HARK_API const char *hark_gateway_admin_key(const struct hark_gateway *gateway);
+
 // Blocks until the gateway has stopped after a drain or stop.
 HARK_API void hark_gateway_join(struct hark_gateway *gateway);
 

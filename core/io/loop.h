@@ -34,6 +34,7 @@ void hark_loop_wake(struct hark_loop *loop); // any thread: a tick happens soon
 void hark_loop_on_tick(struct hark_loop *loop, hark_loop_tick_fn *fn, void *ctx);
 
 uint64_t hark_loop_now_ms(const struct hark_loop *loop); // monotonic, cached once a tick
+const uint64_t *hark_loop_now_ref(const struct hark_loop *loop); // the same, as a place to read it
 uint64_t hark_loop_clock_ns(void);                       // monotonic, read now: for time slices
 struct hark_wheel *hark_loop_wheel(struct hark_loop *loop);
 struct hark_defer_queue *hark_loop_defer(struct hark_loop *loop);
