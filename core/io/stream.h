@@ -23,7 +23,8 @@ struct hark_stream_ops {
     // Bytes arrived: borrowed (the loop's shared 64 KiB buffer) until return. The owner may close,
     // stop reading or pass on the stream inside.
     void (*read)(void *owner, struct hark_slice data);
-    // The peer will send nothing more (FIN). Output still works.
+    // The peer will send nothing more (FIN). Output still works. Behind all its bytes, so while the
+    // owner does not read it comes only if there are none left to read.
     void (*end)(void *owner);
     // The queue, which the kernel had refused to take in full, is empty again.
     void (*drained)(void *owner);
@@ -71,7 +72,8 @@ struct hark_peer {
 };
 struct hark_peer hark_stream_peer(const struct hark_stream *stream); // getpeername, not stored
 #define HARK_PEER_TEXT_MAX 48
-size_t hark_peer_text(const struct hark_peer *peer, char *out); // the address as text, NUL behind it; returns length
+// The address as text ("unix" for a Unix socket), NUL behind it; returns its length.
+size_t hark_peer_text(const struct hark_peer *peer, char *out);
 
 struct hark_loop *hark_stream_loop(const struct hark_stream *stream);
 
