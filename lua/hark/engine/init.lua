@@ -5,9 +5,6 @@
 
 local core <const> = require("hark.core")
 
--- Strings' shared metatable is not for scripts to bend.
-getmetatable("").__metatable = false
-
 local engine = { answer = {} }
 
 local function load_serving()

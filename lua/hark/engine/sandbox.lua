@@ -8,7 +8,7 @@ local api <const> = require("hark.engine.api")
 local sandbox = {}
 
 local BASE <const> = {
-  "assert", "error", "getmetatable", "ipairs", "next", "pairs", "pcall", "rawequal", "rawget",
+  "assert", "error", "ipairs", "next", "pairs", "pcall", "rawequal", "rawget",
   "rawlen", "rawset", "select", "tonumber", "tostring", "type", "xpcall", "_VERSION", "warn",
 }
 local LIBRARIES <const> = { "string", "table", "math", "utf8", "coroutine" }
@@ -25,6 +25,12 @@ local function safe_setmetatable(value, meta)
     end
   end
   return setmetatable(value, meta)
+end
+
+-- Strings share one metatable with the engine: not for scripts to bend.
+local function safe_getmetatable(value)
+  if type(value) == "string" then return nil end
+  return getmetatable(value)
 end
 
 local function safe_load(chunk, name, _, env)
@@ -90,7 +96,7 @@ function sandbox.run(app, mode)
   env.string = whole(_G.string)
   env.string.dump = nil
   env.os = read_only(copy(OS, os), "os")
-  env.setmetatable, env.load = safe_setmetatable, safe_load
+  env.setmetatable, env.getmetatable, env.load = safe_setmetatable, safe_getmetatable, safe_load
   local hark = read_only(api.for_app(app, mode), "hark")
   local loaded = { hark = hark }
 
