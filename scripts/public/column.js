@@ -39,6 +39,10 @@ export class Column {
     transport.onmessage = (message) => this.#take(message);
   }
 
+  get state() {
+    return this.#state;
+  }
+
   get open() {
     return this.#state === "open";
   }

@@ -42,23 +42,25 @@ function drawVerdict() {
   const faults = columns.filter(({ walk }) => walk.lost > 0 || walk.doubled > 0);
   const away = columns.filter((column) => !column.open);
   let text = "Nothing said yet. All three are listening.";
-  let state = "ok";
+  let mood = "ok";
   if (faults.length > 0) {
     const [{ title, walk }] = faults;
     text = `${title} lost ${walk.lost} and doubled ${walk.doubled}. That is a bug: please report it.`;
-    state = "fault";
+    mood = "fault";
   } else if (away.length > 0) {
     text = away
-      .map(({ title, walk }) => `${title} is away${walk.behind > 0 ? `, ${walk.behind} behind` : ""}`)
-      .join(". ")
-      .concat(".");
-    state = "away";
+      .map(({ title, state, walk }) => {
+        const how = state === "cut" ? "cut off" : "connecting";
+        return `${title} is ${how}${walk.behind > 0 ? `, ${walk.behind} behind` : ""}.`;
+      })
+      .join(" ");
+    mood = "away";
   } else if (ledger.top > 0) {
     const plural = ledger.top === 1 ? "" : "s";
     text = `In step: ${ledger.top.toLocaleString("en")} message${plural}, the same in every column, none lost, none doubled.`;
   }
   if (verdict.textContent !== text) verdict.textContent = text;
-  verdict.dataset.state = state;
+  verdict.dataset.state = mood;
 }
 
 const via = () => document.querySelector("[name=via]:checked").value;

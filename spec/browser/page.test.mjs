@@ -83,7 +83,7 @@ for (const column of COLUMNS) {
         await say(page, said.at(-1));
         await heard(page, others, said.at(-1));
       }
-      assert.match(await verdict(page), /is away, \d+ behind\.$/);
+      assert.match(await verdict(page), /is cut off, \d+ behind\.$/);
       assert.ok(!(await texts(page, column)).includes(`${round} 1`), "it hears nothing while cut");
       await page.click(`#${column} [data-part="cut"]`);
       await heard(page, [column], said.at(-1));
