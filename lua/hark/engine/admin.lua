@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
 --
--- The admin address: health, metrics, status, publishing, sessions and channels. Served by worker 0;
--- what the other workers know is asked from them. Reading health and metrics is open, all else wants
--- the key.
+-- The admin address: health, metrics, status, publishing, sessions, channels. Served by worker 0;
+-- what the other workers know is asked from them. Reading health and metrics is open, all else
+-- wants the key.
 
 local core <const> = require("hark.core")
 local generations <const> = require("hark.engine.generations")
@@ -23,7 +23,9 @@ local function apps()
     app.stale, app.error = stale[app.name] ~= nil, stale[app.name]
   end
   for name, why in pairs(stale) do
-    if not named[name] then list[#list + 1] = { name = name, generation = 0, stale = true, error = why } end
+    if not named[name] then
+      list[#list + 1] = { name = name, generation = 0, stale = true, error = why }
+    end
   end
   return core.json.array(list)
 end
@@ -40,8 +42,10 @@ local function readyz(req)
   core.respond(req, 200, { status = "ready" })
 end
 
+local METRICS_TYPE <const> = "text/plain; version=0.0.4; charset=utf-8"
+
 local function metrics(req)
-  core.respond(req, 200, core.metrics(), { ["Content-Type"] = "text/plain; version=0.0.4; charset=utf-8" })
+  core.respond(req, 200, core.metrics(), { ["Content-Type"] = METRICS_TYPE })
 end
 
 local function status(req)
@@ -49,47 +53,68 @@ local function status(req)
   core.respond(req, 200, {
     version = core.version, workers = count, draining = core.draining(), apps = apps(),
     sessions = {
-      websocket = stats.sessions_websocket, sse = stats.sessions_sse, longpoll = stats.sessions_longpoll,
+      websocket = stats.sessions_websocket, sse = stats.sessions_sse,
+      longpoll = stats.sessions_longpoll,
     },
   })
+end
+
+local SHAPE <const> = '{"channel": NAME, "data": VALUE}'
+
+-- The bytes of a publish order, or nil and why not.
+local function data_of(item)
+  local data = item.data
+  if data == nil then return nil, "data is missing; give " .. SHAPE end
+  if item.base64 == true then
+    local bytes = type(data) == "string" and core.base64.decode(data)
+    if not bytes then return nil, "data is no base64 text" end
+    return bytes
+  end
+  if type(data) == "string" or type(data) == "table" then return data end
+  return core.json.encode(data)
+end
+
+-- The options of a publish order, or nil and why not.
+local function options_of(item, once)
+  local options = { once = once, binary = item.base64 == true or nil }
+  for _, key in ipairs { "event", "key", "once" } do
+    local value = item[key]
+    if value ~= nil and type(value) ~= "string" then
+      return nil, ("%s is %s; allowed: a string"):format(key, type(value))
+    end
+    options[key] = value or options[key]
+  end
+  return options
 end
 
 -- One publish order: { position } or { error }.
 local function publish_one(item, once)
   if type(item) ~= "table" or type(item.channel) ~= "string" then
-    return { error = 'channel is missing; give {"channel": NAME, "data": VALUE}' }
+    return { error = "channel is missing; give " .. SHAPE }
   end
-  local data, binary = item.data, item.base64 == true
-  if data == nil then return { error = "data is missing" } end
-  if binary then
-    data = type(data) == "string" and core.base64.decode(data) or nil
-    if not data then return { error = "data is no base64 text" } end
-  elseif type(data) ~= "string" and type(data) ~= "table" then
-    data = core.json.encode(data)
-  end
-  for _, key in ipairs { "event", "key", "once" } do
-    if item[key] ~= nil and type(item[key]) ~= "string" then
-      return { error = ("%s is %s; allowed: a string"):format(key, type(item[key])) }
-    end
-  end
-  local ok, position, why = pcall(core.publish, item.channel, data,
-    { event = item.event, key = item.key, once = item.once or once, binary = binary or nil })
-  if not ok then return { error = tostring(position):gsub("^[^:]+:%d+: ", "") .. "" } end
+  local data, wrong = data_of(item)
+  if not data then return { error = wrong } end
+  local options, unfit = options_of(item, once)
+  if not options then return { error = unfit } end
+  local ok, position, why = pcall(core.publish, item.channel, data, options)
+  if not ok then return { error = (tostring(position):gsub("^[^:]+:%d+: ", "")) } end
   return position and { position = position } or { error = why }
 end
 
 local function publish(req)
   local value, why = req:json()
   if value == nil or type(value) ~= "table" then
-    return core.refuse(req, 400, "the body is no JSON object or array: " .. tostring(why or type(value)))
+    why = tostring(why or type(value))
+    return core.refuse(req, 400, "the body is no JSON object or array: " .. why)
   end
   if #value == 0 and value.channel ~= nil then
     local result = publish_one(value, req.headers["idempotency-key"])
     return core.respond(req, result.error and 400 or 200, result)
   elseif #value == 0 then
-    return core.refuse(req, 400, 'channel is missing; give {"channel": NAME, "data": VALUE} or an array of these')
+    return core.refuse(req, 400, ("channel is missing; give %s or an array of these"):format(SHAPE))
   elseif #value > PUBLISH_MAX then
-    return core.refuse(req, 413, ("%d messages; allowed: %d in one request"):format(#value, PUBLISH_MAX))
+    local text = ("%d messages; allowed: %d in one request"):format(#value, PUBLISH_MAX)
+    return core.refuse(req, 413, text)
   end
   local results = core.json.array {}
   for i, item in ipairs(value) do results[i] = publish_one(item) end
@@ -184,7 +209,8 @@ function admin.serve(req)
   if not entry and req.method == "HEAD" then entry, params = routes:find(req.path, "GET") end
   if not entry then
     if allowed then
-      return core.respond(req, 405, { error = "method_not_allowed" }, { Allow = table.concat(allowed, ", ") })
+      local headers = { Allow = table.concat(allowed, ", ") }
+      return core.respond(req, 405, { error = "method_not_allowed" }, headers)
     end
     return core.refuse(req, 404, "not_found")
   end

@@ -30,13 +30,13 @@ local env <const> = setmetatable({}, {
 
 local function not_while_loading(name)
   return function()
-    error(("hark.%s cannot be called while a script is loading; call it from a handler or a service")
-      :format(name), 2)
+    local text = "hark.%s cannot be called while a script is loading; call it from a handler"
+    error(text:format(name), 2)
   end
 end
 
--- keep(name, version, make): one value per worker that outlives generations. A new version asks make
--- for a new value from the old one; the old value stays with the generation that made it until commit.
+-- keep(name, version, make): one value per worker that outlives generations. A new version asks
+-- make for a new value from the old one; the old value serves until the commit.
 local function keeper(app)
   app.kept = {}
   return function(name, version, make)

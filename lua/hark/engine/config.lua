@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 --
--- Settings of the host: DIR/hark.conf.lua (a plain table), then the environment, then flags. A wrong
--- setting names the key, the value and what is allowed. Runs in a scratch state.
+-- Settings of the host: DIR/hark.conf.lua (a plain table), then the environment, then flags. A
+-- wrong setting names the key, the value and what is allowed. Runs in a scratch state.
 
 local core <const> = require("hark.core")
 local schema <const> = require("hark.engine.schema")
@@ -59,8 +59,9 @@ local RULES <const> = {
   drain = "duration", public = "boolean",
   limits = group {
     head = "size", head_timeout = "duration", body = "size", body_timeout = "duration",
-    idle_timeout = "duration", pipeline = "size", message = "size", queue = "size", channels = "count",
-    run_cpu = "duration", load_cpu = "duration", run_total = "duration", wait = "duration", vm_memory = "size",
+    idle_timeout = "duration", pipeline = "size", message = "size", queue = "size",
+    channels = "count", run_cpu = "duration", load_cpu = "duration", run_total = "duration",
+    wait = "duration", vm_memory = "size",
   },
 }
 for name, check in pairs(script.TRANSPORT_OPTIONS) do RULES[name] = check end
@@ -71,7 +72,8 @@ local DEFAULTS <const> = {
 }
 
 local LIMITS <const> = {
-  head = 16 * 1024, head_timeout = 10000, body = 1024 * 1024, body_timeout = 30000, idle_timeout = 75000,
+  head = 16 * 1024, head_timeout = 10000, body = 1024 * 1024, body_timeout = 30000,
+  idle_timeout = 75000,
   pipeline = 64 * 1024, message = 64 * 1024, queue = 1024 * 1024, channels = 128,
   run_cpu = 50, load_cpu = 500, run_total = 60000, wait = 10000, vm_memory = 512 * 1024 * 1024,
 }

@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
 --
--- One worker's apps: staged generations (prepared, not yet serving), the committed one of each app,
--- and the routes over all of them. A commit happens between two handler runs and swaps everything at
--- once; sessions point to slots, so their next event finds the new code.
+-- One worker's apps: staged generations (prepared, not yet serving), the committed one of each
+-- app, and the routes over all of them. A commit happens between two handler runs and swaps
+-- everything at once; sessions point to slots, so their next event finds the new code.
 
 local api <const> = require("hark.engine.api")
 local core <const> = require("hark.core")
@@ -75,7 +75,8 @@ local function build_routes(apps)
   for _, app in pairs(apps) do
     for _, endpoint in ipairs(app.endpoints) do
       local entry = { endpoint = endpoint, key = key_of(app, endpoint), app = app }
-      local added, why = built:add(endpoint.path, endpoint.respond and endpoint.method or nil, entry)
+      local methods = endpoint.respond and endpoint.method or nil
+      local added, why = built:add(endpoint.path, methods, entry)
       if not added then return nil, ("%s: %s"):format(app.name, why) end
     end
   end
@@ -96,7 +97,9 @@ local function prepare_app(item)
     name = item.name, folder = item.folder, main = item.main, files = item.files,
     generation = item.generation, loading = true,
   }
-  local value, why = sandbox.run(app, { load = function(chunk) return core.limited("load", traced, chunk) end })
+  local value, why = sandbox.run(app, {
+    load = function(chunk) return core.limited("load", traced, chunk) end,
+  })
   if why then return nil, why end
   local described, problem = script.describe(value)
   if not described then return nil, problem end
@@ -180,7 +183,7 @@ function generations.commit(order)
   return nil
 end
 
---- The endpoint of a path: { endpoint, slot, app }, its params; or nil and the methods allowed there.
+--- The endpoint of a path: { endpoint, slot, app } and its params; or nil and the methods allowed.
 function generations.find(path, method)
   local entry, params, allowed = routes:find(path, method)
   if entry and not entry.slot then entry.slot = core.slot(entry.key) end

@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
 --
 -- The look: reads the script directory as one picture, finds what changed by content, runs what is
--- new in this scratch state and says which apps may become a new generation. Runs on a thread of its
--- own, so no worker waits for a script that takes its time.
+-- new in this scratch state and says which apps may become a new generation. Runs on a thread of
+-- its own, so no worker waits for a script that takes its time.
 
 local core <const> = require("hark.core")
 local sandbox <const> = require("hark.engine.sandbox")
@@ -51,7 +51,9 @@ local function run_check(check)
   local result = table.pack(core.limited("load", coroutine.resume, thread))
   while coroutine.status(thread) == "suspended" do
     local wait = math.min(tonumber(result[2]) or 0, deadline - core.now())
-    if core.now() >= deadline then return nil, ("check() took longer than %d s"):format(CHECK_SECONDS) end
+    if core.now() >= deadline then
+      return nil, ("check() took longer than %d s"):format(CHECK_SECONDS)
+    end
     core.block(math.max(wait, 0))
     result = table.pack(core.limited("load", coroutine.resume, thread, true))
   end
@@ -95,7 +97,8 @@ end
 local function routes_of(described)
   local list = {}
   for _, endpoint in ipairs(described.endpoints) do
-    list[#list + 1] = { path = endpoint.path, shape = endpoint.shape, methods = endpoint.respond and endpoint.method }
+    local methods = endpoint.respond and endpoint.method
+    list[#list + 1] = { path = endpoint.path, shape = endpoint.shape, methods = methods }
   end
   return list
 end
@@ -131,7 +134,8 @@ local function conflict(mine, other_name, other)
   for channel, options in pairs(mine.channels) do
     local theirs = other.channels[channel]
     if theirs and theirs ~= options then
-      return ("channel %q has other options in app %s: here %s, there %s"):format(channel, other_name, options, theirs)
+      return ("channel %q has other options in app %s: here %s, there %s"):format(
+        channel, other_name, options, theirs)
     end
   end
   return nil
@@ -169,7 +173,10 @@ local function judge(app, known, seen, running)
     return
   end
   local described, why = evaluate(app)
-  local mine = described and { closure = digests(app.closure), routes = routes_of(described), channels = channels_of(described) }
+  local mine = described and {
+    closure = digests(app.closure), routes = routes_of(described),
+    channels = channels_of(described),
+  }
   why = why or conflicts(app.name, mine, running)
   if why then
     before.tried = { closure = digests(app.closure), error = why }

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 --
--- Who may ask from a browser: the Origin check that stops cross-site WebSocket hijacking, and the CORS
--- answers (Fetch standard, section 3.2) that follow from the same list.
+-- Who may ask from a browser: the Origin check that stops cross-site WebSocket hijacking, and the
+-- CORS answers (Fetch standard, section 3.2) that follow from the same list.
 
 local core <const> = require("hark.core")
 

@@ -27,7 +27,7 @@ function pattern.parse(text)
       seen[name] = true
       segments[#segments + 1] = { kind = "name", text = name }
     elseif part:find("[:*]") then
-      return nil, ('path %q: segment %q; allowed: text, ":name", or "*" at the end'):format(text, part)
+      return nil, ('path %q: segment %q; allowed: text, ":name", or a final "*"'):format(text, part)
     else
       segments[#segments + 1] = { kind = "literal", text = part }
     end

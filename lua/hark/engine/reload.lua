@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
 --
 -- The reload procedure, on worker 0: look (own thread), prepare on every worker, commit on every
--- worker. Any failure leaves the old generation serving. One procedure at a time; triggers that come
--- meanwhile lead to one more look.
+-- worker. Any failure leaves the old generation serving. One procedure at a time; triggers that
+-- come meanwhile lead to one more look.
 
 local core <const> = require("hark.core")
 
@@ -40,7 +40,8 @@ local function failures_of(replies)
 end
 
 local function prepare(seen)
-  local replies, why = core.ask("prepare", { sequence = sequence, apps = seen.apps }, PREPARE_SECONDS)
+  local bundle = { sequence = sequence, apps = seen.apps }
+  local replies, why = core.ask("prepare", bundle, PREPARE_SECONDS)
   if not replies then
     core.ask("abort", sequence, PREPARE_SECONDS)
     for _, item in ipairs(seen.apps) do refuse(item.name, "prepare: " .. why) end
@@ -59,7 +60,8 @@ end
 
 local function commit(ready, gone)
   if #ready + #gone == 0 then return end
-  local replies, why = core.ask("commit", { sequence = sequence, apps = ready, gone = gone }, PREPARE_SECONDS)
+  local order = { sequence = sequence, apps = ready, gone = gone }
+  local replies, why = core.ask("commit", order, PREPARE_SECONDS)
   local problem = not replies and why or nil
   for _, reply in ipairs(replies or {}) do problem = problem or reply.problem end
   if problem then
@@ -89,8 +91,12 @@ local function one_look()
     directory_problem = seen.problem
     if seen.problem then log_result("*", "refused", { error = seen.problem }) end
   end
-  for _, name in ipairs(seen.restored) do log_result(name, "restored", { generation = known[name].generation }) end
-  for _, item in ipairs(seen.refused) do log_result(item.name, "refused", { error = item.error }) end
+  for _, name in ipairs(seen.restored) do
+    log_result(name, "restored", { generation = known[name].generation })
+  end
+  for _, item in ipairs(seen.refused) do
+    log_result(item.name, "refused", { error = item.error })
+  end
   sequence = sequence + 1
   commit(#seen.apps > 0 and prepare(seen) or {}, seen.gone)
   if seen.again then

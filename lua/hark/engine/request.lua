@@ -10,6 +10,7 @@ local origins <const> = require("hark.engine.origins")
 local request = {}
 
 local SESSION_METHODS <const> = { "DELETE", "GET", "OPTIONS", "POST" }
+local ANY_METHOD <const> = { "DELETE", "GET", "PATCH", "POST", "PUT" }
 local TWO_WAY <const> = { "websocket", "sse", "longpoll" }
 local ONE_WAY <const> = { "sse", "websocket", "longpoll" }
 
@@ -20,23 +21,26 @@ local function contains(list, item)
   return false
 end
 
+local function is_refusal(code)
+  if math.type(code) ~= "integer" then return false end
+  return code == 204 or code >= 400 and code <= 599 or code >= 3000 and code <= 4999
+end
+
 -- The third result of auth: an HTTP status, or a WebSocket close code (403 on other transports).
+-- 204 says "nothing here for you" and stops an EventSource for good.
 local function refuse_identity(req, why, code)
   code = code or 401
+  if not is_refusal(code) then
+    local text = "auth: the third result is %s; allowed: 204, 400 to 599, or 3000 to 4999"
+    error(text:format(code), 0)
+  end
   why = type(why) == "string" and why or "unauthorized"
-  if math.type(code) ~= "integer" or not (code == 204 or code >= 400 and code <= 599 or code >= 3000 and code <= 4999) then
-    error(("auth: the third result is %s; allowed: 204, 400 to 599, or 3000 to 4999"):format(tostring(code)), 0)
-  end
-  if code >= 3000 then
-    if req.offers.websocket then return core.reject(req, code, why) end
-    code = 403
-  elseif code == 401 then
-    core.add_header(req, "WWW-Authenticate", "Bearer")
-  elseif code == 204 then -- nothing here for you: stops an EventSource for good
-    if req.offers.websocket then return core.refuse(req, 403, why) end
-    return core.respond(req, 204)
-  end
-  return core.refuse(req, code, why)
+  local websocket, status = req.offers.websocket, code
+  if code >= 3000 and websocket then return core.reject(req, code, why) end
+  if code == 204 and not websocket then return core.respond(req, 204) end
+  if code == 401 then core.add_header(req, "WWW-Authenticate", "Bearer") end
+  if code == 204 or code >= 3000 then status = 403 end
+  return core.refuse(req, status, why)
 end
 
 -- true, user; or nothing when the request has been answered.
@@ -86,7 +90,7 @@ local function choose(req, endpoint)
       refuse_transport(req, TWO_WAY)
       return nil
     elseif name ~= "websocket" and name ~= "sse" and name ~= "longpoll" then
-      error(('transport returned %s; allowed: "websocket", "sse", "longpoll"'):format(tostring(name)), 0)
+      error(('transport returned %s; allowed: "websocket", "sse", "longpoll"'):format(name), 0)
     end
     return name
   end
@@ -96,20 +100,34 @@ local function choose(req, endpoint)
   return nil
 end
 
+-- The client's order decides; hark.envelope is always offered.
+local function first_of(offered_by_client, ours)
+  for _, name in ipairs(offered_by_client) do
+    if name == "hark.envelope" or contains(ours, name) then return name end
+  end
+  return nil
+end
+
 -- The subprotocol to answer, and whether messages travel in hark.envelope.
 local function subprotocol(req, endpoint)
-  local offers, ours, chosen = req.subprotocols, endpoint.subprotocols, nil
+  local ours, chosen = endpoint.subprotocols
   if type(ours) == "function" then
     chosen = ours(req)
-    if chosen ~= nil and not contains(offers, chosen) then
-      error(("subprotocols returned %q, which the client did not offer"):format(tostring(chosen)), 0)
+    if chosen ~= nil and not contains(req.subprotocols, chosen) then
+      error(("subprotocols returned %s, which the client did not offer"):format(chosen), 0)
     end
   else
-    for _, name in ipairs(offers) do -- the client's order decides
-      if not chosen and (ours and contains(ours, name) or name == "hark.envelope") then chosen = name end
-    end
+    chosen = first_of(req.subprotocols, ours or {})
   end
   return chosen, chosen == "hark.envelope" or req.query.envelope == "1"
+end
+
+local function accept_options(req, endpoint, transport)
+  local opts = { transport = transport }
+  if transport == "websocket" then
+    opts.subprotocol, opts.envelope = subprotocol(req, endpoint)
+  end
+  return opts
 end
 
 local function same_identity(a, b)
@@ -123,8 +141,8 @@ local function start(req, entry, params, id)
   if not known then return end
   local transport = choose(req, endpoint)
   if not transport then return end
-  local opts = { transport = transport, id = id, user = user, params = params, query = req.query }
-  if transport == "websocket" then opts.subprotocol, opts.envelope = subprotocol(req, endpoint) end
+  local opts = accept_options(req, endpoint, transport)
+  opts.id, opts.user, opts.params, opts.query = id, user, params, req.query
   core.accept(req, entry.slot, opts)
 end
 
@@ -142,39 +160,40 @@ local function continue(req, entry, conn)
   local transport = choose(req, entry.endpoint)
   if transport == "longpoll" and conn.transport == "longpoll" then return core.poll(req, conn) end
   if transport then
-    local opts = { transport = transport }
-    if transport == "websocket" then opts.subprotocol, opts.envelope = subprotocol(req, entry.endpoint) end
-    core.attach(req, conn, opts)
+    core.attach(req, conn, accept_options(req, entry.endpoint, transport))
   end
 end
 
--- Requests of an endpoint that carries sessions.
-local function session_request(req, entry, params)
-  local method, id = req.method, core.session_id(req)
-  if not (method == "GET" or method == "POST" or method == "DELETE") then
-    return core.respond(req, 405, { error = "method_not_allowed" }, { Allow = table.concat(SESSION_METHODS, ", ") })
-  end
-  if not id then
-    if method ~= "GET" then return core.refuse(req, 400, "session_required") end
-    return start(req, entry, params, nil)
-  end
-  local owner, kind = core.owner(id)
-  if not owner then return core.refuse(req, 400, "session_invalid") end
-  if owner ~= core.worker() and not core.was_moved(req) then
-    local moved = core.move(req, owner)
-    if moved then return end
-    return core.refuse(req, 503, "busy")
-  end
+local function refuse_method(req, allowed)
+  core.respond(req, 405, { error = "method_not_allowed" }, { Allow = table.concat(allowed, ", ") })
+end
+
+-- A request that carries the id of a session of this worker, or of one that is gone.
+local function request_of(req, entry, params, id, kind)
   local conn = core.session(id)
-  if conn and core.conn_slot(conn) ~= entry.slot then conn = nil end
-  if not conn then
-    if method ~= "GET" then return core.refuse(req, 404, "session_unknown") end
+  if not conn or core.conn_slot(conn) ~= entry.slot then
+    if req.method ~= "GET" then return core.refuse(req, 404, "session_unknown") end
     return start(req, entry, params, kind == "chosen" and id or nil)
   end
   if kind == "chosen" and not is_bound_to(req, entry.endpoint, conn) then return end
-  if method == "POST" then return core.post(req, conn) end
-  if method == "DELETE" then return core.delete(req, conn) end
+  if req.method == "POST" then return core.post(req, conn) end
+  if req.method == "DELETE" then return core.delete(req, conn) end
   return continue(req, entry, conn)
+end
+
+-- Requests of an endpoint that carries sessions: to the worker that owns the session, if any.
+local function session_request(req, entry, params)
+  local method, id = req.method, core.session_id(req)
+  if not contains(SESSION_METHODS, method) then return refuse_method(req, SESSION_METHODS) end
+  if not id and method ~= "GET" then return core.refuse(req, 400, "session_required") end
+  if not id then return start(req, entry, params, nil) end
+  local owner, kind = core.owner(id)
+  if not owner then return core.refuse(req, 400, "session_invalid") end
+  if owner ~= core.worker() and not core.was_moved(req) then
+    if not core.move(req, owner) then core.refuse(req, 503, "busy") end
+    return
+  end
+  return request_of(req, entry, params, id, kind)
 end
 
 -- Endpoints with `respond`: plain HTTP.
@@ -183,16 +202,18 @@ local function plain_request(req, entry)
   if not known then return end
   core.set_user(req, user)
   local status, body, headers = entry.endpoint.respond(req)
-  if status == nil then return core.refuse(req, 422, type(body) == "string" and body or "refused") end
+  if status == nil then
+    return core.refuse(req, 422, type(body) == "string" and body or "refused")
+  end
   if math.type(status) ~= "integer" or status < 200 or status > 599 then
-    error(("respond: the status is %s; allowed: 200 to 599, or nil and a reason"):format(tostring(status)), 0)
+    error(("respond: the status is %s; allowed: 200 to 599, or nil and a reason"):format(status), 0)
   end
   core.respond(req, status, body, headers)
 end
 
 local function allowed_methods(entry)
-  return entry.endpoint.respond and (entry.endpoint.method or { "GET", "POST", "PUT", "PATCH", "DELETE" })
-    or SESSION_METHODS
+  if not entry.endpoint.respond then return SESSION_METHODS end
+  return entry.endpoint.method or ANY_METHOD
 end
 
 -- HEAD asks for what GET would answer; OPTIONS for what the path knows.
@@ -213,9 +234,7 @@ function request.serve(req)
   local method = preflight and req.headers["access-control-request-method"] or req.method
   local entry, params, allowed = find(req, method)
   if not entry then
-    if allowed then
-      return core.respond(req, 405, { error = "method_not_allowed" }, { Allow = table.concat(allowed, ", ") })
-    end
+    if allowed then return refuse_method(req, allowed) end
     if core.static(req) then return end
     return core.refuse(req, 404, "not_found")
   end

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 --
 -- Routes: a tree of path segments. Literal text goes before a name, a name before `*`; the search
--- steps back when a more exact branch ends in nothing. Endpoints with the same path differ by method.
+-- steps back when a more exact branch ends in nothing. Endpoints of one path differ by method.
 
 local pattern <const> = require("hark.engine.pattern")
 
@@ -11,6 +11,29 @@ router.__name = "hark.router"
 
 local function node()
   return { literal = {} }
+end
+
+-- The node of a pattern, made where it is missing, and the names on the way.
+local function grow(at, segments)
+  local names = {}
+  for _, segment in ipairs(segments) do
+    local branches, key = at.literal, segment.text
+    if segment.kind ~= "literal" then
+      names[#names + 1] = segment.text
+      branches, key = at, segment.kind
+    end
+    branches[key] = branches[key] or node()
+    at = branches[key]
+  end
+  return at, names
+end
+
+-- The endpoint that has this method ("*": every method) at a node.
+local function holder(leaves, method)
+  for _, leaf in ipairs(leaves) do
+    if leaf.methods[method] then return leaf.endpoint end
+  end
+  return nil
 end
 
 --- An empty router.
@@ -28,27 +51,14 @@ end
 function router:add(path, methods, endpoint)
   local segments, why = pattern.parse(path)
   if not segments then return nil, why end
-  local at, names = self.root, {}
-  for _, segment in ipairs(segments) do
-    if segment.kind == "literal" then
-      at.literal[segment.text] = at.literal[segment.text] or node()
-      at = at.literal[segment.text]
-    else
-      names[#names + 1] = segment.text
-      at[segment.kind] = at[segment.kind] or node()
-      at = at[segment.kind]
-    end
-  end
+  local at, names = grow(self.root, segments)
   at.leaves = at.leaves or {}
-  for _, leaf in ipairs(at.leaves) do
-    for _, method in ipairs(methods or { "*" }) do
-      if leaf.methods["*"] and method == "*" or leaf.methods[method] and method ~= "*" then
-        return nil, ("path %q is taken already"):format(path), leaf.endpoint
-      end
-    end
-  end
   local set = {}
-  for _, method in ipairs(methods or { "*" }) do set[method] = true end
+  for _, method in ipairs(methods or { "*" }) do
+    local other = holder(at.leaves, method)
+    if other then return nil, ("path %q is taken already"):format(path), other end
+    set[method] = true
+  end
   at.leaves[#at.leaves + 1] = { methods = set, names = names, endpoint = endpoint }
   return true
 end

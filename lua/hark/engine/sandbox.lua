@@ -86,7 +86,7 @@ end
 
 --- Loads an app's main file and runs it.
 ---@param app table { name, folder, main, files = { [path] = bytes } }; `closure` is filled in
----@param mode table { load = function(chunk) -> value: runs a chunk under its budget, declare = boolean }
+---@param mode table { load = function(chunk) -> value, under its budget; declare = boolean }
 ---@return any? value what the script returned
 ---@return string? why compile error, or error with traceback
 function sandbox.run(app, mode)

@@ -135,8 +135,9 @@ function schema.keys(where, given, rules, problems, array)
       if why then problems[#problems + 1] = why else checked[key] = result end
     elseif not (array and math.type(key) == "integer") then
       local hint = type(key) == "string" and schema.nearest(key, rules)
-      problems[#problems + 1] = ("%s is no known key%s; allowed: %s"):format(prefix .. tostring(key),
-        hint and (' (did you mean "%s"?)'):format(hint) or "", sorted(rules))
+      hint = hint and (' (did you mean "%s"?)'):format(hint) or ""
+      problems[#problems + 1] = ("%s is no known key%s; allowed: %s"):format(
+        prefix .. tostring(key), hint, sorted(rules))
     end
   end
   return checked

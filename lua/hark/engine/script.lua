@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 --
--- Looks at the value a script returned: turns it into a plain description of endpoints, channels and
--- services, or a list of everything that is wrong with it. Nothing is registered here.
+-- Looks at the value a script returned: turns it into a plain description of endpoints, channels
+-- and services, or a list of everything that is wrong with it. Nothing is registered here.
 
 local pattern <const> = require("hark.engine.pattern")
 local schema <const> = require("hark.engine.schema")
@@ -30,7 +30,8 @@ local function transports(value)
   end
   for _, name in ipairs(list) do
     if not TRANSPORTS[name] then
-      return nil, ('%q is no transport; allowed: "websocket", "sse", "longpoll"'):format(tostring(name))
+      local text = '%q is no transport; allowed: "websocket", "sse", "longpoll"'
+      return nil, text:format(tostring(name))
     end
   end
   return list
@@ -51,12 +52,20 @@ local function codec(value)
   return nil, 'allowed: "json" or { decode = function, encode = function }'
 end
 
+local function is_origin(text)
+  if type(text) ~= "string" then return false end
+  return text == "*" or text == "null" or text:find("^%a[%w+.-]*://[^/]+$") ~= nil
+end
+
 local function origins(value)
   if value == "*" then return { "*" } end
-  if type(value) ~= "table" then return nil, 'allowed: "*" or a list like { "https://app.example.com" }' end
+  if type(value) ~= "table" then
+    return nil, 'allowed: "*" or a list like { "https://app.example.com" }'
+  end
   for _, origin in ipairs(value) do
-    if type(origin) ~= "string" or not (origin == "*" or origin == "null" or origin:find("^%a[%w+.-]*://[^/]+$")) then
-      return nil, ('%q is no origin; allowed: "scheme://host[:port]" without a path, or "*"'):format(tostring(origin))
+    if not is_origin(origin) then
+      local text = '%q is no origin; allowed: "scheme://host[:port]" without a path, or "*"'
+      return nil, text:format(tostring(origin))
     end
   end
   return value
@@ -116,7 +125,8 @@ local ENDPOINT_RULES <const> = {
   path = "text", method = methods, origins = origins, auth = "function", transport = transports,
   subprotocols = subprotocols, codec = codec, open = "function", message = "function",
   close = "function", attach = "function", detach = "function", gap = "function",
-  drain = "function", deliver = deliver, timers = timers, respond = "function", upgrade = "function",
+  drain = "function", deliver = deliver, timers = timers, respond = "function",
+  upgrade = "function",
   version = "count", limits = limits, grace = "duration",
 }
 for name, check in pairs(script.TRANSPORT_OPTIONS) do ENDPOINT_RULES[name] = check end
@@ -154,42 +164,54 @@ local function check_endpoint(where, endpoint, problems)
   local some = false
   for _, name in ipairs(HANDLERS) do some = some or endpoint[name] ~= nil end
   if not some then
-    problems[#problems + 1] = ("%spath %q has no handler; give it open, message or respond"):format(prefix, endpoint.path)
+    local text = "%spath %q has no handler; give it open, message or respond"
+    problems[#problems + 1] = text:format(prefix, endpoint.path)
   end
   if endpoint.respond then
     for _, key in ipairs { "open", "message", "transport", "deliver", "codec", "subprotocols" } do
       if endpoint[key] ~= nil then
-        problems[#problems + 1] = ("%srespond and %s do not go together: respond makes a plain HTTP endpoint")
-          :format(prefix, key)
+        problems[#problems + 1] = ("%srespond and %s do not go together: respond is plain HTTP"):format(
+          prefix, key)
       end
     end
   elseif endpoint.method then
-    problems[#problems + 1] = prefix .. "method is for endpoints with respond; transports choose their own methods"
+    problems[#problems + 1] = prefix .. "method is for endpoints with respond"
   end
 end
 
 local CHANNEL_SEGMENT <const> = "^:?[^:*%c]*$"
 
+-- What is wrong with a channel's name or pattern, or nil.
+local function channel_name_problem(name)
+  if type(name) ~= "string" or name == "" or #name > 255 then
+    return "the key must be a channel name or pattern of 1 to 255 bytes"
+  end
+  for part in (name .. "/"):gmatch("([^/]*)/") do
+    if part ~= "*" and not part:find(CHANNEL_SEGMENT) then
+      return ('segment %q; allowed: text, ":name", or a final "*"'):format(part)
+    end
+  end
+  return nil
+end
+
+local function channel_of(name, checked)
+  return {
+    pattern = name, history = checked.history or 0, bytes = checked.bytes or 1024 * 1024,
+    ttl_ms = checked.ttl or 300000, presence = checked.presence or false,
+    slow = checked.slow or "close", join = checked.join, publish = checked.publish,
+  }
+end
+
 local function check_channels(given, problems)
   local list = {}
-  for name, options in pairs(given) do
+  for name, channel in pairs(given) do
     local where = ("channels[%q]"):format(tostring(name))
-    if type(name) ~= "string" or name == "" or #name > 255 then
-      problems[#problems + 1] = where .. ": the key must be a channel name or pattern of 1 to 255 bytes"
-    elseif type(options) ~= "table" then
-      problems[#problems + 1] = where .. " must be a table of options"
+    local problem = channel_name_problem(name)
+    if not problem and type(channel) ~= "table" then problem = "must be a table of options" end
+    if problem then
+      problems[#problems + 1] = ("%s: %s"):format(where, problem)
     else
-      for part in (name .. "/"):gmatch("([^/]*)/") do
-        if part ~= "*" and not part:find(CHANNEL_SEGMENT) then
-          problems[#problems + 1] = ('%s: segment %q; allowed: text, ":name", or "*" at the end'):format(where, part)
-        end
-      end
-      local checked = schema.keys(where, options, CHANNEL_RULES, problems)
-      list[#list + 1] = {
-        pattern = name, history = checked.history or 0, bytes = checked.bytes or 1024 * 1024,
-        ttl_ms = checked.ttl or 300000, presence = checked.presence or false,
-        slow = checked.slow or "close", join = checked.join, publish = checked.publish,
-      }
+      list[#list + 1] = channel_of(name, schema.keys(where, channel, CHANNEL_RULES, problems))
     end
   end
   table.sort(list, function(a, b) return a.pattern < b.pattern end)
@@ -209,9 +231,10 @@ local function check_services(given, problems)
       if not checked.run then
         problems[#problems + 1] = where .. ".run is missing; a function"
       end
-      list[#list + 1] = { name = name, run = checked.run, on = checked.on or "one", every = checked.every }
+      checked.name, checked.on = name, checked.on or "one"
+      list[#list + 1] = checked
     else
-      problems[#problems + 1] = where .. " must be a function or { run = function, on = \"one\" | \"each\" }"
+      problems[#problems + 1] = where .. ': allowed: a function or { run = function, on = "one" }'
     end
   end
   table.sort(list, function(a, b) return a.name < b.name end)
@@ -227,7 +250,7 @@ local function endpoints_of(value, top, problems)
   for i, item in ipairs(value) do
     local where = ("[%d]"):format(i)
     if type(item) ~= "table" then
-      problems[#problems + 1] = ("%s is %s; the array part holds endpoints (tables)"):format(where, type(item))
+      problems[#problems + 1] = ("%s is %s; allowed: endpoints (tables)"):format(where, type(item))
     else
       local endpoint = schema.keys(where, item, ENDPOINT_RULES, problems)
       endpoint.version = endpoint.version or top.version
@@ -256,7 +279,7 @@ function script.describe(value)
     limits = top.limits or {}, version = top.version or 0, check = top.check,
   }
   if #problems == 0 and #app.endpoints + #app.channels + #app.services == 0 then
-    problems[1] = "the table holds no endpoint, no channels and no services; give it at least a path and a handler"
+    problems[1] = "the table holds no endpoint, channels or services; give it a path and a handler"
   end
   if #problems > 0 then
     table.sort(problems)

@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
 --
--- Background work of apps: each service is one task, on one worker of the host (or on each), started
--- again with back-off when it ends in an error, and handed over on reload: the old one's waits return
--- nil, "retired" and the new one begins when it has ended, or is cancelled after a while.
+-- Background work of apps: each service is one task, on one worker of the host (or on each),
+-- started again with back-off when it ends in an error, and handed over on reload: the old one's
+-- waits return nil, "retired", and the new one begins when it has ended or was cancelled.
 
 local core <const> = require("hark.core")
 

@@ -28,7 +28,8 @@ end
 ---@return integer? milliseconds
 ---@return string? why
 function units.ms(value)
-  return scaled(value, MILLISECONDS, 1000, "duration", 'seconds as a number, or "150ms", "25s", "5m", "24h"')
+  return scaled(value, MILLISECONDS, 1000, "duration",
+    'seconds as a number, or "150ms", "25s", "5m", "24h"')
 end
 
 --- Bytes of a size. `units.bytes("64KiB")` is 65536.
