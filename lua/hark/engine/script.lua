@@ -170,8 +170,8 @@ local function check_endpoint(where, endpoint, problems)
   if endpoint.respond then
     for _, key in ipairs { "open", "message", "transport", "deliver", "codec", "subprotocols" } do
       if endpoint[key] ~= nil then
-        problems[#problems + 1] = ("%srespond and %s do not go together: respond is plain HTTP"):format(
-          prefix, key)
+        local text = "%srespond and %s do not go together: respond is plain HTTP"
+        problems[#problems + 1] = text:format(prefix, key)
       end
     end
   elseif endpoint.method then
