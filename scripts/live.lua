@@ -7,7 +7,8 @@ local hark <const> = require("hark")
 return {
   channels = { ["live/:id"] = { history = 200 } },
 
-  path = "/live/:id",
+  path     = "/live/:id",
+  longpoll = { batch = 32 },                                -- a late poll catches up in one answer
 
   transport = function(req)
     if req.query.t and req.offers[req.query.t] then return req.query.t end -- it asks, and can
