@@ -105,7 +105,7 @@ export class Host {
         "the host to listen");
       if (line === null) throw new Error(`the host ended at start:\n${this.stderr}`);
       listen ??= /^listen (http:\/\/127\.0\.0\.1:(\d+))\s*$/.exec(line);
-      admin ??= /^admin (http:\/\/127\.0\.0\.1:(\d+)) key=(\S+)\s*$/.exec(line);
+      admin ??= /^admin (http:\/\/127\.0\.0\.1:(\d+))(?: key=(\S+))?\s*$/.exec(line);
     }
     [, this.url, this.port] = [listen[0], listen[1], Number(listen[2])];
     [, this.admin, this.adminPort, this.key] = [admin[0], admin[1], Number(admin[2]), admin[3]];

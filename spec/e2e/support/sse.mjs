@@ -194,7 +194,7 @@ export function openEventSource(url, { names = [], headers = {} } = {}) {
   });
   client.source = source;
   client.opened = () => within(opened.promise, "the EventSource to open");
-  client.close = () => {
+  client.destroy = () => {
     source.close();
     controller.abort();
   };

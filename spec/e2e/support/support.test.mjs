@@ -282,7 +282,7 @@ describe("Server-Sent Events", () => {
     await source.answers.take(2);
     assert.equal(seen[2], "1");
     await until(() => source.source.readyState === 2, "the source gives up");
-    source.close();
+    source.destroy();
   });
 });
 

@@ -116,3 +116,10 @@ export class Inbox {
     this.#waiter = null;
   }
 }
+
+/** Registers the end of a client with the test that opened it, and gives the client back. */
+export async function tidy(t, opening) {
+  const client = await opening;
+  t.after(() => client.destroy());
+  return client;
+}

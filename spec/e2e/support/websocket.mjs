@@ -6,7 +6,7 @@ import { WebSocket } from "ws";
 
 import { deferred, Inbox, within } from "./wait.mjs";
 
-/** Opens `url`; gives `{ messages, closed(), send, close, cut, protocol, socket, head }`. */
+/** Opens `url`; gives `{ messages, send, next, close, closed, cut, destroy, protocol, session }`. */
 export async function openWebSocket(url, { protocols = [], headers = {}, ...options } = {}) {
   const socket = new WebSocket(url, protocols, { headers, perMessageDeflate: false, ...options });
   const client = { socket, messages: new Inbox("the WebSocket"), pings: new Inbox("pings"), head: null };
@@ -46,6 +46,7 @@ export async function openWebSocket(url, { protocols = [], headers = {}, ...opti
     },
     closed: (what = "the WebSocket to be closed") => within(closed.promise, what),
     cut: () => socket._socket.resetAndDestroy(),
+    destroy: () => socket.terminate(),
   });
 }
 
