@@ -22,7 +22,7 @@ struct hark_header {
 struct hark_request {
     struct hark_slice method; // "GET": a token, case-sensitive (RFC 9110 section 9.1)
     struct hark_slice target; // as received
-    struct hark_slice path;   // percent-decoded, dot segments removed, begins with '/'
+    struct hark_slice path;   // percent-decoded, dot segments removed, begins with '/'; "*" for OPTIONS *
     struct hark_slice query;  // raw, without '?'
     struct hark_slice host;   // from the target (absolute-form) or the Host field
     uint8_t minor;            // HTTP/1.minor; 2 stands for HTTP/2 later
@@ -49,5 +49,18 @@ struct hark_response {
 };
 
 const char *hark_http_reason(int status); // "Not Found"; "" for unknown
+
+// RFC 9110 section 5.6.2: not empty, every byte a tchar.
+bool hark_http_is_token(struct hark_slice text);
+// RFC 9110 section 5.5: visible bytes, space, tab and obs-text; no CR, LF, NUL or other control.
+bool hark_http_is_value(struct hark_slice text);
+// RFC 9112 section 3.2: visible ASCII without '#'.
+bool hark_http_is_target(struct hark_slice text);
+// Whether a comma-separated list holds the token, without case.
+bool hark_http_list_has(struct hark_slice list, struct hark_slice token);
+
+// The classes of a byte, for parsers that go byte by byte.
+enum { HARK_HTTP_VALUE = 1, HARK_HTTP_TARGET = 2, HARK_HTTP_TOKEN = 4 };
+extern const uint8_t hark_http_class[256];
 
 #endif

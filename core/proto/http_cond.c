@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: MIT
+//
+// Entity tags and byte ranges; see http_cond.h.
+#include "proto/http_cond.h"
+
+static bool next_tag(struct hark_slice *list, struct hark_slice *ret_tag, bool *ret_weak);
+static bool read_number(struct hark_slice text, uint64_t *ret);
+
+bool hark_http_cond_etag(struct hark_slice list, struct hark_slice etag, bool weak)
+{
+    if (hark_slice_is(hark_slice_trim(list), HARK_LIT("*"))) {
+        return true;
+    }
+    bool etag_weak = hark_slice_starts(etag, HARK_LIT("W/"));
+    struct hark_slice opaque = hark_slice_from(etag, etag_weak ? 2 : 0);
+    struct hark_slice tag;
+    bool tag_weak = false;
+    while (next_tag(&list, &tag, &tag_weak)) {
+        if (hark_slice_is(tag, opaque) && (weak || (!tag_weak && !etag_weak))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+enum hark_http_range hark_http_cond_range(struct hark_slice value,
+                                          uint64_t size,
+                                          uint64_t *ret_first,
+                                          uint64_t *ret_last)
+{
+    const struct hark_slice unit = HARK_LIT("bytes=");
+    if (value.len < unit.len || !hark_slice_is_nocase(hark_slice(value.ptr, unit.len), unit) ||
+        memchr(value.ptr, ',', value.len) != NULL) {
+        return HARK_HTTP_RANGE_WHOLE;
+    }
+    struct hark_slice rest = hark_slice_trim(hark_slice_from(value, unit.len));
+    if (rest.len == 0 || memchr(rest.ptr, '-', rest.len) == NULL) {
+        return HARK_HTTP_RANGE_WHOLE;
+    }
+    struct hark_slice low = hark_slice_next(&rest, '-');
+    uint64_t first = 0;
+    uint64_t last = 0;
+    if (low.len == 0) { // "-500": the last 500 bytes
+        if (!read_number(rest, &last)) {
+            return HARK_HTTP_RANGE_WHOLE;
+        }
+        if (last == 0 || size == 0) {
+            return HARK_HTTP_RANGE_NONE;
+        }
+        *ret_first = last < size ? size - last : 0;
+        *ret_last = size - 1;
+        return HARK_HTTP_RANGE_ONE;
+    }
+    if (!read_number(low, &first) || (rest.len > 0 && !read_number(rest, &last)) ||
+        (rest.len > 0 && last < first)) {
+        return HARK_HTTP_RANGE_WHOLE;
+    }
+    if (first >= size) {
+        return HARK_HTTP_RANGE_NONE;
+    }
+    *ret_first = first;
+    *ret_last = rest.len == 0 || last >= size ? size - 1 : last;
+    return HARK_HTTP_RANGE_ONE;
+}
+
+// Takes the next `[W/]"opaque"` and the comma behind it off the list; the tag comes with its
+// quotes.
+static bool next_tag(struct hark_slice *list, struct hark_slice *ret_tag, bool *ret_weak)
+{
+    struct hark_slice rest = hark_slice_trim(*list);
+    while (
+        hark_slice_starts(rest, HARK_LIT(","))) { // empty list elements: RFC 9110 section 5.6.1.2
+        rest = hark_slice_trim(hark_slice_from(rest, 1));
+    }
+    *ret_weak = hark_slice_starts(rest, HARK_LIT("W/"));
+    rest = hark_slice_from(rest, *ret_weak ? 2 : 0);
+    if (!hark_slice_starts(rest, HARK_LIT("\""))) {
+        return false;
+    }
+    const char *end = memchr(rest.ptr + 1, '"', rest.len - 1);
+    if (end == NULL) {
+        return false;
+    }
+    *ret_tag = hark_slice(rest.ptr, (size_t)(end - rest.ptr) + 1);
+    *list = hark_slice_trim(hark_slice_from(rest, ret_tag->len));
+    return list->len == 0 || list->ptr[0] == ',';
+}
+
+// Digits; a number that does not fit is as good as the largest one.
+static bool read_number(struct hark_slice text, uint64_t *ret)
+{
+    uint64_t value = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.ptr[i] < '0' || text.ptr[i] > '9') {
+            return false;
+        }
+        uint64_t digit = (uint64_t)(text.ptr[i] - '0');
+        value = value > (UINT64_MAX - digit) / 10 ? UINT64_MAX : value * 10 + digit;
+    }
+    *ret = value;
+    return text.len > 0;
+}
