@@ -13,7 +13,7 @@
 
 #define SEND_FLAGS (MSG_DONTWAIT | MSG_NOSIGNAL)
 #define PIECES_MAX 64 // pieces in one send
-#define BATCH_MIN  4  // fewer items than this are sent one by one
+#define BATCH_MIN  16 // fewer items than this are sent one by one
 
 struct attempt {
     struct hark_flush_item *item;

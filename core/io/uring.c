@@ -123,7 +123,8 @@ static bool is_switched_off(void)
 
 static int open_ring(struct io_uring *ring)
 {
-    return io_uring_queue_init(HARK_URING_BATCH, ring, 0);
+    int status = io_uring_queue_init(HARK_URING_BATCH, ring, IORING_SETUP_SUBMIT_ALL);
+    return status == -EINVAL ? io_uring_queue_init(HARK_URING_BATCH, ring, 0) : status;
 }
 
 static bool can_send(struct io_uring *ring)

@@ -12,8 +12,8 @@
 
 #include "base/attr.h"
 
-#define HARK_URING_BATCH  256  // sends a batch
-#define HARK_URING_PIECES 1024 // pieces a batch, all sends together
+#define HARK_URING_BATCH  1024 // sends a batch
+#define HARK_URING_PIECES 4096 // pieces a batch, all sends together
 
 struct hark_uring;
 
