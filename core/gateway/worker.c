@@ -125,7 +125,7 @@ static int build(struct hark_worker *worker)
         status = hark_hub_new(&hub, &worker->hub);
     }
     if (status == 0) {
-        status = hark_memory_attach(worker->options.broker, worker->options.worker, worker->hub, worker->mailbox);
+        hark_memory_attach(worker->options.broker, worker->options.worker, worker->mailbox);
     }
     if (status == 0) {
         status = build_server(worker);

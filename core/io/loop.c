@@ -155,6 +155,11 @@ uint64_t hark_loop_now_ms(const struct hark_loop *loop)
     return uv_now(&loop->uv);
 }
 
+const uint64_t *hark_loop_now_ref(const struct hark_loop *loop)
+{
+    return &uv_now(&loop->uv);
+}
+
 uint64_t hark_loop_clock_ns(void)
 {
     struct timespec now = {0};
