@@ -7,88 +7,47 @@
 //
 // Promise: each subscription sees the offsets of its channel in order, without a hole and without a
 // double, or a gap is told through its sink.
+//
+// A worker's tick: drain the mailbox (the memory broker hands over what was published), then
+// hark_hub_flush; about once a second hark_hub_sweep.
 #ifndef HARK_HUB_HUB_H
 #define HARK_HUB_HUB_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/attr.h"
-#include "base/list.h"
 #include "base/stats.h"
 #include "hub/msg.h"
+#include "hub/options.h"
 #include "hub/sink.h"
 
 struct hark_hub;
 struct hark_broker;
-struct hark_channel; // one worker's side of a channel
 
-enum hark_slow { HARK_SLOW_CLOSE, HARK_SLOW_OLDEST, HARK_SLOW_LATEST };
-
-// Options of a channel, resolved from the scripts' patterns by the caller of publish or subscribe.
-// The first that names a channel makes it with them; hark_hub_configure changes them later.
-struct hark_channel_options {
-    uint32_t history_count; // 0: none
-    size_t history_bytes;   // default 1 MiB
-    uint64_t ttl_ms;        // default 5 minutes; messages older than that leave history
-    bool presence;
-    enum hark_slow slow;
-};
-
-// One subscription, embedded in or owned by the sink's object. Fields are the hub's once subscribed.
-struct hark_sub {
-    const struct hark_sink_ops *ops;
-    void *owner;                     // the sink's object, for its use
-    uint64_t serial;                 // session serial, compared with msg->except
-    struct hark_channel *channel;    // NULL: not subscribed
-    struct hark_position position;   // last message handed over (or passed by)
-    uint32_t index;                  // private: place in the channel's array
-    uint8_t state;                   // private: joining, live, lagging
-    uint8_t presence;                // private: is a member
-    struct hark_list lag;            // private
-};
-
-// Where a subscription starts.
-struct hark_start {
-    bool has_position;             // resume after `position`
-    struct hark_position position;
-    uint32_t rewind;               // without a position: the last n of history
-};
-
-struct hark_joined {
-    struct hark_position position; // where live begins: the top at the moment of joining
-    bool resumed;                  // a position was given
-    bool recovered;                // ... and history (or nothing) lay between: no message is missing
-    uint64_t missed;               // messages that are gone for good (0 when recovered or unknown epoch)
-    size_t replayed;               // messages of history handed over before live
-};
-
-// On success history since the start has been delivered through the sink before this is called; a
-// gap has been told through the sink before that. status: 0, ENOMEM, EIO, ECLOSED (unsubscribed meanwhile).
-typedef void hark_hub_joined_fn(struct hark_sub *sub, int status, const struct hark_joined *joined);
-// The sub may be NULL'ed by the caller through ctx handling; position is where the message stands.
+// position is where the message stands; offset 0 when it is outside the log.
 typedef void hark_hub_published_fn(void *ctx, int status, struct hark_position position);
-// msgs are borrowed until return. status EGAP: `since` is no longer held; msgs is what is left.
+// msgs are borrowed until return. status EGAP: `since` is no longer held; msgs is what is left
+// behind it (nothing, when its epoch is unknown).
 typedef void hark_hub_history_fn(void *ctx, int status, struct hark_msg *const *msgs, size_t count, struct hark_position top);
-
-struct hark_member {
-    struct hark_slice id;   // borrowed
-    struct hark_slice info; // JSON text or empty; borrowed
-};
 typedef void hark_hub_members_fn(void *ctx, int status, const struct hark_member *members, size_t count);
 
-// `wake` is called when a pass is waiting while the loop may sleep (remote input); any thread.
 struct hark_hub_options {
     struct hark_broker *broker; // borrowed
-    struct hark_stats *stats;   // borrowed
+    struct hark_stats *stats;   // borrowed; counts messages_published, channels, subscriptions,
+                                // lagging, gaps, deliveries_dropped
     unsigned worker;            // index of this worker
 };
 
 HARK_MUSTCHECK int hark_hub_new(const struct hark_hub_options *options, struct hark_hub **ret);
-void hark_hub_free(struct hark_hub *hub); // no subscription may be left; accepts NULL
+// No subscription may be left; accepts NULL. The broker may still owe the end of channels that were
+// just left, so memory goes when the mailbox has been drained or freed too, in either order.
+void hark_hub_free(struct hark_hub *hub);
 
-// once (draft->once not empty): the same key within 5 minutes gives the first position and publishes
-// nothing. 0 or EINVAL/ENOMEM/ETOOBIG at once (fn not called), else fn is called exactly once. fn may be NULL.
+// once (draft->once not empty): the same key on the same channel within 5 minutes gives the first
+// position and publishes nothing. 0 or EINVAL/ENOMEM/ETOOBIG/EFULL (too many channels) at once (fn
+// not called), else fn is called exactly once. fn may be NULL.
 HARK_MUSTCHECK int hark_hub_publish(struct hark_hub *hub,
                                     const struct hark_msg_draft *draft,
                                     const struct hark_channel_options *options,
@@ -96,7 +55,9 @@ HARK_MUSTCHECK int hark_hub_publish(struct hark_hub *hub,
                                     void *ctx);
 
 // Atomic join of history and live. `member` (NULL: none) enters presence; the same id may enter
-// several times (counted), join and leave are told once. fn is called exactly once on 0.
+// several times (counted), join and leave are told once. sub->ops, owner and serial are set, the
+// rest is zero. EINVAL (name, member), ENOMEM, EFULL, EEXIST (sub is subscribed) at once, and fn is
+// not called; else fn (may be NULL) is called exactly once.
 HARK_MUSTCHECK int hark_hub_subscribe(struct hark_hub *hub,
                                       struct hark_sub *sub,
                                       struct hark_slice channel,
@@ -106,36 +67,45 @@ HARK_MUSTCHECK int hark_hub_subscribe(struct hark_hub *hub,
                                       hark_hub_joined_fn *fn);
 void hark_hub_unsubscribe(struct hark_hub *hub, struct hark_sub *sub); // idempotent; leaves presence
 
-// The sink can take output again: continue from history behind sub->position. Batches of at most
-// 64 KiB or 256 messages a call; the sink says when it wants more by calling again (deliver
-// returned false) - it is live again when it has caught up, which the hub notices itself.
+// The sink can take output again: continues from history behind sub->position, in batches of at most
+// 64 KiB or 256 messages, until the sink refuses one (then it calls again when it has room) or the
+// subscription has reached the top and is live. hub/options.h says what each policy gets. Does
+// nothing unless lagging.
 void hark_hub_catch_up(struct hark_hub *hub, struct hark_sub *sub);
-bool hark_sub_is_lagging(const struct hark_sub *sub);
 
-// Runs waiting passes over the subscriptions until done or deadline_ns (hark_loop_clock_ns); true:
-// some are left, call again next tick.
+static inline bool hark_sub_is_lagging(const struct hark_sub *sub)
+{
+    return sub->state == HARK_SUB_LAGGING;
+}
+
+// Runs waiting passes over the subscriptions until done or deadline_ns (CLOCK_MONOTONIC, as
+// hark_loop_clock_ns); at least 64 subscriptions. true: some are left, call again next tick.
 bool hark_hub_flush(struct hark_hub *hub, uint64_t deadline_ns);
 
-// Messages behind `since` (NULL: the last `limit`), at most limit.
+// Housekeeping in bounded steps, to be called about once a second by every worker: messages past
+// their age, idle channels, presence events held back in a storm, reads to be tried again.
+void hark_hub_sweep(struct hark_hub *hub);
+
+// Messages behind `since` (NULL: the last `limit`), at most limit. EINVAL, ENOMEM at once.
 HARK_MUSTCHECK int hark_hub_history(struct hark_hub *hub,
                                     struct hark_slice channel,
                                     const struct hark_position *since,
                                     uint32_t limit,
                                     hark_hub_history_fn *fn,
                                     void *ctx);
+// Who is there, in no order; nobody when the channel has no presence. EINVAL, ENOMEM at once.
 HARK_MUSTCHECK int hark_hub_members(struct hark_hub *hub, struct hark_slice channel, hark_hub_members_fn *fn, void *ctx);
 
 // Applies new options to a channel that exists (history grown or cut at once, presence on or off with
-// its events). EINVAL for a bad name; a channel that does not exist is not made.
+// its events), on all workers. EINVAL for a bad name; ENOENT: a channel that does not exist is not
+// made; ENOMEM: nothing has changed.
 HARK_MUSTCHECK int hark_hub_configure(struct hark_hub *hub, struct hark_slice channel, const struct hark_channel_options *options);
-HARK_MUSTCHECK int hark_hub_clear(struct hark_hub *hub, struct hark_slice channel); // drops history, keeps epoch and top
+// Drops history, keeps epoch and top. EINVAL, ENOENT.
+HARK_MUSTCHECK int hark_hub_clear(struct hark_hub *hub, struct hark_slice channel);
 
-// All channels of the broker, for admin and reload: fn(ctx, name, subscribers on all workers, position, messages held).
+// All channels of the broker, for admin and reload: fn(ctx, name, subscribers on all workers, position,
+// messages held). 0, or ENOMEM: not all were given.
 typedef void hark_hub_channel_fn(void *ctx, struct hark_slice name, uint64_t subscribers, struct hark_position top, uint32_t held);
-void hark_hub_each_channel(struct hark_hub *hub, hark_hub_channel_fn *fn, void *ctx);
-
-struct hark_slice hark_channel_name(const struct hark_channel *channel);
-uint64_t hark_channel_id(const struct hark_channel *channel); // hark_hash_stable of the name
-const struct hark_channel_options *hark_channel_options(const struct hark_channel *channel);
+int hark_hub_each_channel(struct hark_hub *hub, hark_hub_channel_fn *fn, void *ctx);
 
 #endif

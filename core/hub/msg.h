@@ -15,8 +15,10 @@
 #include "base/slice.h"
 
 #define HARK_MSG_CHANNEL_MAX 255
-#define HARK_MSG_EVENT_MAX 128
-#define HARK_MSG_KEY_MAX 256
+#define HARK_MSG_EVENT_MAX   128
+#define HARK_MSG_KEY_MAX     256
+#define HARK_MSG_ONCE_MAX    256
+#define HARK_MSG_PAYLOAD_MAX (64u << 20) // a backstop; the limits that people set lie far below
 
 // Slots of the wire-form cache; the encoders live above (session/form.c), msg knows only the slot.
 enum hark_msg_wire {
@@ -44,7 +46,7 @@ struct hark_position {
 struct hark_msg {
     _Atomic uint32_t refs;
     uint32_t flags;
-    uint64_t channel_id; // hark_hash_stable(channel); 0 for a direct message
+    uint64_t channel_id; // hark_hash_stable(channel), set by the broker; 0 for a direct message
     struct hark_position position;
     uint64_t time_ms; // Unix time
     uint64_t except;  // session serial that must not get it; 0: none
@@ -67,10 +69,16 @@ struct hark_msg_draft {
     uint64_t except;
 };
 
-// A new message with one reference; position and time are set by the broker before it is shared.
-// EINVAL: channel or event name is empty where it must not be, too long, or holds CR, LF or NUL.
+// A channel's name: 1 to 255 bytes of valid UTF-8 without control bytes (below 0x20, 0x7F).
+bool hark_msg_is_channel(struct hark_slice name);
+
+// A new message with one reference. channel_id, position and time are 0: the broker sets them before
+// the message is shared. EINVAL: not a channel's name (it may be empty for a direct message only), or
+// an event name with a control byte or bad UTF-8. ETOOBIG: event, key, once or payload over its
+// maximum. ENOMEM.
 HARK_MUSTCHECK int hark_msg_new(const struct hark_msg_draft *draft, struct hark_msg **ret);
-// A copy with other payload and event, same channel, position and time (a transformed message).
+// A copy with other payload, event and flags; same channel, key, position, time, except (a
+// transformed message). EINVAL, ETOOBIG, ENOMEM as above.
 HARK_MUSTCHECK int hark_msg_derive(const struct hark_msg *msg,
                                    struct hark_slice event,
                                    struct hark_slice payload,
@@ -80,7 +88,13 @@ HARK_MUSTCHECK int hark_msg_derive(const struct hark_msg *msg,
 struct hark_msg *hark_msg_ref(struct hark_msg *msg);
 void hark_msg_unref(struct hark_msg *msg); // accepts NULL; any thread
 
-size_t hark_msg_size(const struct hark_msg *msg); // bytes accounted in history and queues
+// Bytes accounted in history and queues: the struct and its text, without the cached wire forms.
+size_t hark_msg_size(const struct hark_msg *msg);
+
+static inline bool hark_msg_is_logged(const struct hark_msg *msg)
+{
+    return (msg->flags & (HARK_MSG_OUTSIDE | HARK_MSG_DIRECT)) == 0;
+}
 
 // The cached form or NULL; borrowed as long as msg lives.
 static inline struct hark_bytes *hark_msg_wire(const struct hark_msg *msg, enum hark_msg_wire slot)
