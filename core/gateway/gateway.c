@@ -35,6 +35,7 @@ struct hark_gateway {
     char admin[ADDRESS_TEXT_MAX];
 };
 
+static int read_settings(struct hark_gateway *gateway, const struct hark_options *options, char **ret_why);
 static int make_workers(struct hark_gateway *gateway);
 static int start_workers(struct hark_gateway *gateway);
 static int load_scripts(struct hark_gateway *gateway, char **ret_why);
@@ -48,6 +49,9 @@ static void address_text(char *out, struct hark_slice address, int port);
 int hark_gateway_new(const struct hark_options *options, struct hark_gateway **ret, char **ret_why)
 {
     struct hark_gateway *gateway = hark_mem_zalloc(sizeof(*gateway));
+    if (ret_why != NULL) {
+        *ret_why = NULL;
+    }
     if (gateway == NULL) {
         return HARK_ENOMEM;
     }
@@ -56,27 +60,31 @@ int hark_gateway_new(const struct hark_options *options, struct hark_gateway **r
     gateway->lua_dir = hark_mem_dup(lua_dir, strlen(lua_dir));
     gateway->degraded = options->degraded != 0;
     int status = HARK_ENOMEM;
-    if (gateway->directory == NULL || gateway->lua_dir == NULL) {
-        goto fail;
+    if (gateway->directory != NULL && gateway->lua_dir != NULL) {
+        status = read_settings(gateway, options, ret_why);
     }
-    const struct hark_settings_flags flags = {options->listen, options->admin, options->workers};
-    char *why = NULL;
-    status = hark_settings_load(gateway->directory, gateway->lua_dir, &flags, &gateway->settings, &why);
-    if (status != 0) {
-        explain(ret_why, "settings", why != NULL ? why : hark_strerror(status));
-        hark_mem_free(why);
-        goto fail;
+    if (status == 0) {
+        hark_log_set_level(gateway->settings.log_level);
+        status = make_workers(gateway);
     }
-    hark_log_set_level(gateway->settings.log_level);
-    status = make_workers(gateway);
     if (status != 0) {
         explain(ret_why, "start", hark_strerror(status));
-        goto fail;
+        hark_gateway_free(gateway);
+        return status;
     }
     *ret = gateway;
     return 0;
-fail:
-    hark_gateway_free(gateway);
+}
+
+static int read_settings(struct hark_gateway *gateway, const struct hark_options *options, char **ret_why)
+{
+    const struct hark_settings_flags flags = {options->listen, options->admin, options->workers};
+    char *why = NULL;
+    int status = hark_settings_load(gateway->directory, gateway->lua_dir, &flags, &gateway->settings, &why);
+    if (status != 0) {
+        explain(ret_why, "settings", why != NULL ? why : hark_strerror(status));
+    }
+    hark_mem_free(why);
     return status;
 }
 
@@ -106,6 +114,9 @@ static int make_workers(struct hark_gateway *gateway)
 
 int hark_gateway_start(struct hark_gateway *gateway, char **ret_why)
 {
+    if (ret_why != NULL) {
+        *ret_why = NULL;
+    }
     unsigned long descriptors = hark_listener_raise_limit();
     int status = start_workers(gateway);
     if (status == 0) {
@@ -295,7 +306,7 @@ void hark_gateway_free(struct hark_gateway *gateway)
 // The text is for free(): what hark.h promises to programs outside.
 static void explain(char **ret_why, const char *what, const char *detail)
 {
-    if (ret_why == NULL) {
+    if (ret_why == NULL || *ret_why != NULL) { // the first reason stands
         return;
     }
     struct hark_buf text;

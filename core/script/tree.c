@@ -290,8 +290,8 @@ static bool is_same(const struct hark_tree *a, const struct hark_tree *b)
 
 static int explain(struct hark_buf *why, int status, const char *path, const char *text)
 {
-    if (why != NULL && hark_buf_len(why) == 0) {
-        (void)hark_buf_printf(why, "%s: %s", path, text); // no room: the status alone speaks
+    if (why != NULL && hark_buf_len(why) == 0 && hark_buf_printf(why, "%s: %s", path, text) != 0) {
+        hark_buf_clear(why); // no room: the status alone speaks
     }
     return status;
 }
