@@ -29,7 +29,7 @@ static const uint8_t legal[] = {
     [HARK_SUB_LIVE] = TO(HARK_SUB_BEHIND) | TO(HARK_SUB_LAGGING) | TO(HARK_SUB_NONE),
     [HARK_SUB_BEHIND] = TO(HARK_SUB_LIVE) | TO(HARK_SUB_LAGGING) | TO(HARK_SUB_NONE),
     [HARK_SUB_LAGGING] = TO(HARK_SUB_LIVE) | TO(HARK_SUB_CUT) | TO(HARK_SUB_NONE),
-    [HARK_SUB_CUT] = TO(HARK_SUB_NONE),
+    [HARK_SUB_CUT] = TO(HARK_SUB_LAGGING) | TO(HARK_SUB_NONE), // lagging: the sink seeks
 };
 
 struct hark_slice hark_channel_name(const struct hark_channel *channel)

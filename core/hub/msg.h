@@ -22,10 +22,11 @@
 
 // Slots of the wire-form cache; the encoders live above (session/form.c), msg knows only the slot.
 enum hark_msg_wire {
-    HARK_WIRE_WS,       // a WebSocket frame: the payload itself
-    HARK_WIRE_ENVELOPE, // a WebSocket frame: {"id","event","data"}, id of this channel alone
-    HARK_WIRE_SSE,      // an SSE block with an id line of this channel alone
-    HARK_WIRE_SSE_BODY, // an SSE block without id line
+    HARK_WIRE_WS,            // a WebSocket frame: the payload itself
+    HARK_WIRE_ENVELOPE,      // a WebSocket frame: {"id","event","data"}, id of this channel alone
+    HARK_WIRE_ENVELOPE_BODY, // what such a frame holds behind the id
+    HARK_WIRE_SSE,           // an SSE block with an id line of this channel alone
+    HARK_WIRE_SSE_BODY,      // an SSE block without id line
     HARK_WIRE_COUNT,
 };
 
