@@ -375,6 +375,12 @@ function hark.now() end
 ---@field empty_array table encodes as `[]`
 local json = {}
 
+--- Marks a table as an array, so that it is written as one when it is empty too.
+---@generic T: table
+---@param list T
+---@return T
+function json.array(list) end
+
 ---@param value any
 ---@return string text
 function json.encode(value) end

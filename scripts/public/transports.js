@@ -124,9 +124,10 @@ export class SseTransport extends Transport {
     };
     for (const name of EVENTS) {
       source.addEventListener(name, (event) => {
-        if (this.#source === source && "data" in event) {
-          this.take(event.lastEventId, event.type, event.data);
-        }
+        if (this.#source !== source || !("data" in event)) return;
+        // An event without an id of its own repeats the one before it: that is no new position.
+        const id = event.lastEventId === this.cursor ? null : event.lastEventId;
+        this.take(id, event.type, event.data);
       });
     }
   }
@@ -202,12 +203,10 @@ export class LongPollTransport extends Transport {
     }
   }
 
-  /** The session is gone (we were away for too long: begin a new one), or we are too early. */
+  /** Below 500 it is us: begin a new session at our cursor. Else the server wants us later. */
   #refused(answer) {
-    const after = Number(answer.headers.get("Retry-After")) * 1000 || undefined;
-    const gone = this.#session && answer.status >= 400 && answer.status < 500;
-    if (gone) this.#session = this.#etag = null;
-    this.retry(gone ? 0 : after);
+    if (answer.status < 500) this.#session = this.#etag = null;
+    this.retry(Number(answer.headers.get("Retry-After")) * 1000 || undefined);
   }
 }
 
