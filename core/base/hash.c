@@ -16,7 +16,7 @@ struct sip {
 };
 
 static pthread_once_t key_once = PTHREAD_ONCE_INIT;
-static uint64_t key[2]; // written once, under key_once
+static uint64_t process_key[2]; // written once, under key_once
 
 static void make_key(void);
 static uint64_t read_rest(const uint8_t *at, size_t len);
@@ -25,6 +25,11 @@ static void sip_round(struct sip *s);
 uint64_t hark_hash_keyed(const void *data, size_t len)
 {
     (void)pthread_once(&key_once, make_key); // cannot fail with a static control
+    return hark_hash_with(process_key, data, len);
+}
+
+uint64_t hark_hash_with(const uint64_t key[2], const void *data, size_t len)
+{
     struct sip s = {
         .v0 = key[0] ^ UINT64_C(0x736f6d6570736575),
         .v1 = key[1] ^ UINT64_C(0x646f72616e646f6d),
@@ -68,14 +73,14 @@ uint64_t hark_hash_stable(struct hark_slice text)
 
 static void make_key(void)
 {
-    if (hark_digest_random(key, sizeof(key)) == 0) {
+    if (hark_digest_random(process_key, sizeof(process_key)) == 0) {
         return;
     }
     // No entropy source at all: where the process lies and when it began is better than a constant.
     struct timespec now = {0};
     (void)clock_gettime(CLOCK_REALTIME, &now); // the clock exists
-    key[0] = (uint64_t)now.tv_sec << 30 ^ (uint64_t)now.tv_nsec;
-    key[1] = (uint64_t)(uintptr_t)&now ^ (uint64_t)(uintptr_t)&key << 20;
+    process_key[0] = (uint64_t)now.tv_sec << 30 ^ (uint64_t)now.tv_nsec;
+    process_key[1] = (uint64_t)(uintptr_t)&now ^ (uint64_t)(uintptr_t)&process_key << 20;
 }
 
 // At most seven bytes, little-endian.

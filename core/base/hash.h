@@ -14,6 +14,9 @@
 // Keyed per process; not stable across processes.
 uint64_t hark_hash_keyed(const void *data, size_t len);
 
+// The same under a key of the caller's.
+uint64_t hark_hash_with(const uint64_t key[2], const void *data, size_t len);
+
 // Stable across processes and machines (first 8 bytes of SHA-256, big-endian): channel ids in cursors.
 uint64_t hark_hash_stable(struct hark_slice text);
 
