@@ -253,6 +253,15 @@ describe("publishing", () => {
     }
   });
 
+  it("under a name of the host's own is refused: no message can pass for a gap", async (t) => {
+    const name = fresh();
+    const ws = await member(t, name);
+    ws.say({ say: { n: 1 }, event: "hark.gap" });
+    assert.equal((await ws.json()).event, "hark.error");
+    const res = await host().api("/publish", { method: "POST", body: { channel: `room/${name}`, data: "x", event: "hark.gap" } });
+    assert.equal(res.status, 400);
+  });
+
   it("of the same bytes arrives as those bytes: text, JSON, binary", async (t) => {
     const name = fresh();
     const ws = await listener(t, "bare", name);
