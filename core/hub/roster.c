@@ -11,6 +11,7 @@
 #define FIRST_CAP 4
 
 static void put(struct hark_roster *roster, uint32_t at, struct hark_sub *sub);
+static void fill(struct hark_roster *roster, uint32_t hole, uint32_t from);
 static uint32_t open_hole(struct hark_roster *roster, uint32_t at);
 static int grow(struct hark_roster *roster);
 static void shrink(struct hark_roster *roster);
@@ -37,9 +38,7 @@ void hark_roster_remove(struct hark_roster *roster, struct hark_sub *sub)
 {
     uint32_t hole = open_hole(roster, sub->index);
     roster->count--;
-    if (hole != roster->count) {
-        put(roster, hole, roster->subs[roster->count]);
-    }
+    fill(roster, hole, roster->count);
     shrink(roster);
 }
 
@@ -61,17 +60,25 @@ static void put(struct hark_roster *roster, uint32_t at, struct hark_sub *sub)
     sub->index = at;
 }
 
+// What lies at `from` moves into the hole, unless it is the hole.
+static void fill(struct hark_roster *roster, uint32_t hole, uint32_t from)
+{
+    if (hole != from) {
+        put(roster, hole, roster->subs[from]);
+    }
+}
+
 // Moves the hole at `at` to the first place behind the live ones, and returns that place.
 static uint32_t open_hole(struct hark_roster *roster, uint32_t at)
 {
     if (at < roster->visited) {
         roster->visited--;
-        put(roster, at, roster->subs[roster->visited]);
+        fill(roster, at, roster->visited);
         at = roster->visited;
     }
     if (at < roster->live) {
         roster->live--;
-        put(roster, at, roster->subs[roster->live]);
+        fill(roster, at, roster->live);
         at = roster->live;
     }
     return at;
