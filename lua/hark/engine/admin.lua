@@ -5,6 +5,7 @@
 -- wants the key.
 
 local core <const> = require("hark.core")
+local counters <const> = require("hark.engine.counters")
 local generations <const> = require("hark.engine.generations")
 local reload <const> = require("hark.engine.reload")
 local router <const> = require("hark.engine.router")
@@ -45,7 +46,7 @@ end
 local METRICS_TYPE <const> = "text/plain; version=0.0.4; charset=utf-8"
 
 local function metrics(req)
-  core.respond(req, 200, core.metrics(), { ["Content-Type"] = METRICS_TYPE })
+  core.respond(req, 200, core.metrics() .. counters.render(), { ["Content-Type"] = METRICS_TYPE })
 end
 
 local function status(req)

@@ -5,6 +5,7 @@
 -- come meanwhile lead to one more look.
 
 local core <const> = require("hark.core")
+local counters <const> = require("hark.engine.counters")
 
 local reload = {}
 
@@ -21,7 +22,7 @@ local function log_result(name, result, fields)
   fields = fields or {}
   fields.app, fields.result = name, result
   core.log[result == "refused" and "error" or "info"]("reload", fields)
-  core.count("reloads", name, result)
+  counters.count("reloads", name, result)
 end
 
 local function refuse(name, why)
