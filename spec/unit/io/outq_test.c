@@ -82,7 +82,7 @@ static void test_peek_is_bounded(void **state)
     char out[100];
     hark_outq_init(&queue);
     for (int i = 0; i < 10; i++) {
-        push(&queue, "0123456789" + i, 1);
+        push(&queue, &"0123456789"[i], 1);
     }
     assert_int_equal(gather(&queue, out, 0), 0);
     assert_int_equal(gather(&queue, out, 1), 1);
