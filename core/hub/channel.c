@@ -19,6 +19,9 @@ static void on_configured(struct hark_feed *feed);
 static void on_closed(struct hark_feed *feed);
 static void destroy(struct hark_channel *channel);
 
+// hub/sink.h says why; on a machine with narrower pointers it is less.
+_Static_assert(sizeof(struct hark_sub) <= 64, "a subscription is one cache line");
+
 static const struct hark_feed_events feed_events = {on_receive, on_configured, on_closed};
 
 // From a state to the set of states that may follow.
@@ -140,6 +143,7 @@ void hark_channel_move(struct hark_channel *channel, struct hark_sub *sub, enum 
     assert(is_legal);
     (void)is_legal; // without assertions
     sub->state = (uint8_t)state;
+    sub->is_sought = sub->is_sought && state == HARK_SUB_LAGGING;
     if (from == HARK_SUB_LIVE) {
         hark_roster_park(&channel->roster, sub);
     }

@@ -16,7 +16,8 @@
 
 #define SLICE 64 // subscriptions between two looks at the clock
 
-// Prefetch distances of the walk: the subscription itself, then what its sink will touch first.
+// How far ahead the walk fetches: the subscription itself, then what its sink will touch first. Most of
+// ten thousand subscriptions are in no cache; without this a pass takes four times as long.
 #define AHEAD_SUB   12
 #define AHEAD_OWNER 6
 
@@ -29,7 +30,8 @@ static void begin(struct hark_channel *channel);
 static bool walk(struct hark_channel *channel, struct slice *slice);
 static void end(struct hark_channel *channel);
 static bool has_time(struct slice *slice);
-static void prefetch(const struct hark_roster *roster);
+static inline void fetch_sub(const struct hark_roster *roster, uint32_t at);
+static inline void fetch_owner(const struct hark_roster *roster, uint32_t at);
 static void hand_over(struct hark_channel *channel, struct hark_sub *sub, const struct hark_pass *pass);
 static void on_refused(struct hark_channel *channel, struct hark_sub *sub, const struct hark_pass *pass);
 static bool has_logged(const struct hark_channel *channel, const struct hark_sub *sub);
@@ -89,13 +91,21 @@ static bool walk(struct hark_channel *channel, struct slice *slice)
     struct hark_hub *hub = channel->hub;
     struct hark_roster *roster = &channel->roster;
     const struct hark_pass pass = pass_of(channel);
+    for (uint32_t i = 0; i < AHEAD_SUB; i++) {
+        fetch_sub(roster, roster->visited + i);
+    }
+    for (uint32_t i = 0; i < AHEAD_OWNER; i++) {
+        fetch_owner(roster, roster->visited + i);
+    }
     while (roster->visited < roster->live) {
         if (HARK_UNLIKELY(slice->left == 0) && !has_time(slice)) {
             return false;
         }
         slice->left--;
-        prefetch(roster);
-        struct hark_sub *sub = roster->subs[roster->visited++];
+        const uint32_t at = roster->visited++;
+        fetch_sub(roster, at + AHEAD_SUB);
+        fetch_owner(roster, at + AHEAD_OWNER);
+        struct hark_sub *sub = roster->subs[at];
         hub->current = sub;
         if (HARK_LIKELY(sub->position.offset == channel->before.offset &&
                         sub->position.epoch == channel->before.epoch)) {
@@ -129,14 +139,19 @@ static bool has_time(struct slice *slice)
     return true;
 }
 
-static void prefetch(const struct hark_roster *roster)
+static inline void fetch_sub(const struct hark_roster *roster, uint32_t at)
 {
-    uint32_t at = roster->visited;
-    if (at + AHEAD_SUB < roster->live) {
-        __builtin_prefetch(roster->subs[at + AHEAD_SUB], 1);
+    if (at < roster->live) {
+        __builtin_prefetch(roster->subs[at], 1);
+        __asm__ volatile(""); // else gcc 12 takes the function for one without effect and drops it
     }
-    if (at + AHEAD_OWNER < roster->live) {
-        __builtin_prefetch(roster->subs[at + AHEAD_OWNER]->owner, 1);
+}
+
+static inline void fetch_owner(const struct hark_roster *roster, uint32_t at)
+{
+    if (at < roster->live) {
+        __builtin_prefetch(roster->subs[at]->owner, 1);
+        __asm__ volatile("");
     }
 }
 

@@ -128,14 +128,17 @@ void hark_hub_catch_up(struct hark_hub *hub, struct hark_sub *sub)
 void hark_hub_seek(struct hark_hub *hub, struct hark_sub *sub, struct hark_position position)
 {
     struct hark_channel *channel = sub->channel;
-    assert(!hub->is_walking);
     if (channel == NULL || channel->hub != hub || sub->state == HARK_SUB_JOINING) {
         return;
     }
     hark_hub_joined_fn *fn = hark_reader_abandon(channel, sub);
     assert(fn == NULL); // only a join has one
     (void)fn;           // without assertions
+    if (hub->current == sub) {
+        hub->current = NULL; // the walk that calls it must not move it on
+    }
     sub->position = position;
+    sub->is_sought = true;
     if (sub->state != HARK_SUB_LAGGING) {
         hark_channel_move(channel, sub, HARK_SUB_LAGGING);
     }

@@ -74,8 +74,9 @@ void hark_hub_unsubscribe(struct hark_hub *hub, struct hark_sub *sub); // idempo
 void hark_hub_catch_up(struct hark_hub *hub, struct hark_sub *sub);
 
 // Puts a subscription that has joined to another position, back or forth: what stands behind it comes
-// by hark_hub_catch_up, until then it is lagging. Also for one that was cut under `close`, which goes
-// on. Not from inside a call into a sink.
+// by hark_hub_catch_up, until then it is lagging. It is not slow for that: until it refuses a batch it
+// gets all that history holds, whatever the policy, and a gap is HARK_GAP_HISTORY. Also for one that
+// was cut under `close`, which goes on.
 void hark_hub_seek(struct hark_hub *hub, struct hark_sub *sub, struct hark_position position);
 
 static inline bool hark_sub_is_lagging(const struct hark_sub *sub)

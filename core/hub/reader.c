@@ -37,6 +37,7 @@ static struct hark_request *request_new(struct hark_channel *channel, struct har
 static void request_free(struct hark_request *request);
 static struct hark_sub *detach(struct hark_request *request);
 static void pump(struct hark_request *request);
+static bool is_slow(const struct hark_sub *sub);
 static struct hark_read ask_for(struct hark_request *request);
 static void on_answer(void *ctx, const struct hark_reading *reading);
 static bool process(struct hark_request *request, const struct hark_reading *reading);
@@ -148,11 +149,15 @@ static void pump(struct hark_request *request)
     }
 }
 
+static bool is_slow(const struct hark_sub *sub)
+{
+    return sub->state == HARK_SUB_LAGGING && !sub->is_sought;
+}
+
 static struct hark_read ask_for(struct hark_request *request)
 {
     const struct hark_sub *sub = request->sub;
-    request->is_latest =
-        sub->state == HARK_SUB_LAGGING && request->channel->options.slow == HARK_SLOW_LATEST;
+    request->is_latest = is_slow(sub) && request->channel->options.slow == HARK_SLOW_LATEST;
     struct hark_read ask = {
         .has_since = true,
         .since = sub->position,
@@ -264,21 +269,21 @@ static bool bridge_hole(struct hark_request *request, uint64_t to)
 {
     struct hark_sub *sub = request->sub;
     const struct hark_channel *channel = request->channel;
-    bool is_slow = sub->state == HARK_SUB_LAGGING;
+    bool by_slowness = is_slow(sub);
     const struct hark_gap gap = {
         .from = sub->position,
         .to = {sub->position.epoch, to},
-        .reason = is_slow ? HARK_GAP_SLOW : HARK_GAP_HISTORY,
+        .reason = by_slowness ? HARK_GAP_SLOW : HARK_GAP_HISTORY,
     };
     uint64_t missing = to - sub->position.offset;
     request->joined.recovered = false;
     request->joined.missed += missing;
-    if (is_slow && channel->options.slow == HARK_SLOW_CLOSE) {
+    if (by_slowness && channel->options.slow == HARK_SLOW_CLOSE) {
         hark_channel_move(request->channel, sub, HARK_SUB_CUT);
         hark_channel_tell(request->channel, sub, &gap, missing);
         return false;
     }
-    hark_channel_tell(request->channel, sub, &gap, is_slow ? missing : 0);
+    hark_channel_tell(request->channel, sub, &gap, by_slowness ? missing : 0);
     return request->sub != NULL;
 }
 
@@ -332,6 +337,7 @@ static void finish(struct hark_request *request, enum hark_sub_state state)
     hark_hub_joined_fn *fn = request->fn;
     request->fn = NULL;
     struct hark_sub *sub = detach(request);
+    sub->is_sought = false; // live, or slow from now on
     if ((enum hark_sub_state)sub->state != state) {
         hark_channel_move(request->channel, sub, state);
     }

@@ -77,6 +77,7 @@ struct hark_sub {
     uint8_t state;          // enum hark_sub_state
     bool is_reading;        // a read of history is under way
     bool is_retrying;       // a read failed: the next sweep tries again
+    bool is_sought;         // lagging because the sink has put it back, not because it is slow
 };
 
 // Where a subscription starts.

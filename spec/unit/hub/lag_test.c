@@ -287,8 +287,8 @@ static void a_sink_may_leave_inside_gap(void **state)
     for (int slow = HARK_SLOW_CLOSE; slow <= HARK_SLOW_LATEST; slow++) {
         for (uint32_t history = 0; history <= 3; history += 3) {
             struct hark_channel_options options = with((enum hark_slow)slow, history);
-            // The first time there is no channel yet, and the join makes it so.
-            (void)hark_hub_configure(rig_hub(rig, 0), rig_slice("room"), &options);
+            int status = hark_hub_configure(rig_hub(rig, 0), rig_slice("room"), &options);
+            assert_true(status == 0 || status == HARK_ENOENT); // the first time the join makes it
             struct rig_sink *sink = rig_join(rig, 0, &options);
             sink->on_gap = leave_in_gap;
             sink->ctx = rig_hub(rig, 0);
@@ -331,6 +331,97 @@ static void a_sink_may_leave_inside_a_replay(void **state)
     free(sink);
 }
 
+static void forget(struct rig_sink *sink)
+{
+    sink->len = 0;
+    sink->log[0] = '\0';
+}
+
+static void seek(struct rig *rig, struct rig_sink *sink, uint64_t offset)
+{
+    hark_hub_seek(rig_hub(rig, 0), &sink->sub, (struct hark_position){sink->sub.position.epoch, offset});
+}
+
+static void a_sink_may_go_back(void **state)
+{
+    struct rig *rig = *state;
+    for (int slow = HARK_SLOW_CLOSE; slow <= HARK_SLOW_LATEST; slow++) {
+        const struct hark_channel_options options = with((enum hark_slow)slow, 4);
+        struct rig_sink *sink = rig_join(rig, 0, &options);
+        uint64_t at = rig_publish(rig, 0, &options, 6).offset;
+        assert_int_equal(hark_hub_configure(rig_hub(rig, 0), rig_slice("room"), &options), 0);
+        rig_tick(rig);
+        forget(sink);
+        seek(rig, sink, at - 2);
+        rig_tick(rig);
+        rig_expect(sink, ""); // not before it asks
+        catch_up(rig, sink);
+        char text[128];
+        (void)snprintf(text, sizeof(text), "%d %d", (int)at - 1, (int)at); // fits
+        rig_expect(sink, text); // all of them, also under `latest`
+        seek(rig, sink, at - 6);
+        catch_up(rig, sink);
+        (void)snprintf(text, sizeof(text), "gap(%d-%d history) %d %d %d %d", (int)at - 6, (int)at - 4, (int)at - 3,
+                       (int)at - 2, (int)at - 1, (int)at); // fits
+        rig_expect(sink, text); // it is not slow: `close` does not cut it off
+        assert_int_equal(sink->sub.state, HARK_SUB_LIVE);
+        seek(rig, sink, at - 6);
+        sink->is_refusing = true;
+        catch_up(rig, sink); // now it is
+        sink->is_refusing = false;
+        (void)rig_publish(rig, 0, &options, 4);
+        forget(sink);
+        catch_up(rig, sink);
+        assert_non_null(strstr(sink->log, slow == HARK_SLOW_LATEST ? " slow latest)" : " slow)"));
+        rig_leave(rig, 0, sink);
+        rig_tick(rig);
+    }
+}
+
+static void one_that_was_cut_may_seek(void **state)
+{
+    struct rig *rig = *state;
+    const struct hark_channel_options options = with(HARK_SLOW_CLOSE, 0);
+    struct rig_sink *sink = rig_join(rig, 0, &options);
+    sink->is_refusing = true;
+    (void)rig_publish(rig, 0, &options, 2);
+    rig_tick(rig);
+    rig_expect(sink, "gap(0-2 slow)");
+    sink->is_refusing = false;
+    seek(rig, sink, 2);
+    catch_up(rig, sink);
+    (void)rig_publish(rig, 0, &options, 1);
+    rig_tick(rig);
+    rig_expect(sink, "3");
+    rig_leave(rig, 0, sink);
+}
+
+static void seek_in_deliver(struct rig_sink *sink)
+{
+    sink->on_deliver = NULL;
+    hark_hub_seek(sink->ctx, &sink->sub, (struct hark_position){sink->sub.position.epoch, 0});
+}
+
+static void a_sink_may_seek_inside_deliver(void **state)
+{
+    struct rig *rig = *state;
+    const struct hark_channel_options options = with(HARK_SLOW_CLOSE, 10);
+    struct rig_sink *sink = rig_join(rig, 0, &options);
+    sink->ctx = rig_hub(rig, 0);
+    sink->on_deliver = seek_in_deliver;
+    (void)rig_publish(rig, 0, &options, 2);
+    rig_tick(rig);
+    rig_expect(sink, "1 2");
+    assert_int_equal(sink->sub.position.offset, 0);
+    sink->on_deliver = seek_in_deliver;
+    catch_up(rig, sink);
+    rig_expect(sink, "1 2");
+    catch_up(rig, sink);
+    rig_expect(sink, "1 2");
+    assert_int_equal(sink->sub.state, HARK_SUB_LIVE);
+    rig_leave(rig, 0, sink);
+}
+
 static void no_memory_to_read_is_tried_again(void **state)
 {
     struct rig *rig = *state;
@@ -363,6 +454,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(outside_messages_that_are_refused_are_dropped, setup, teardown),
         cmocka_unit_test_setup_teardown(a_sink_may_leave_inside_gap, setup, teardown),
         cmocka_unit_test_setup_teardown(a_sink_may_leave_inside_a_replay, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_sink_may_go_back, setup, teardown),
+        cmocka_unit_test_setup_teardown(one_that_was_cut_may_seek, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_sink_may_seek_inside_deliver, setup, teardown),
         cmocka_unit_test_setup_teardown(no_memory_to_read_is_tried_again, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
