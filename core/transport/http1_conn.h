@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // HTTP/1.1 on a stream: reads requests (proto/http1), keeps deadlines, hands exchanges to the
-// server's hook, writes responses, keeps the connection alive, closes it on the first malformed byte.
+// server's hook, writes responses, keeps the connection alive, closes it on the first malformed
+// byte.
 #ifndef HARK_TRANSPORT_HTTP1_CONN_H
 #define HARK_TRANSPORT_HTTP1_CONN_H
 

@@ -13,6 +13,7 @@
 #include "base/list.h"
 #include "base/stats.h"
 
+struct hark_carriers;
 struct hark_exchange;
 struct hark_hub;
 struct hark_loop;
@@ -46,6 +47,12 @@ struct hark_server {
     unsigned worker;         // own index
     bool draining;           // answer with Connection: close, refuse new requests with 503
     struct hark_list conns;  // every open HTTP connection of this worker (transport/http1_conn)
+    /* private to transport: zero when the server is made */
+    struct hark_carriers *carriers; // of WebSocket and SSE; made on first use
+    bool stopped;             // no connection is taken any more
+    uint64_t exchange_serial; // of the newest exchange
+    int64_t date_second;      // what date_text says
+    char date_text[32];       // HTTP date, not ended by NUL
 };
 
 #endif

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: MIT
+//
+// The sending side of an HTTP/1.1 connection; see http1_out.h.
+#include "transport/http1_out.h"
+
+#include <time.h>
+
+#include "hark.h"
+#include "proto/http_date.h"
+#include "transport/exchange.h"
+
+#define PIECE_MAX (64 * 1024)
+
+static struct hark_slice date_now(struct hark_server *server);
+
+int hark_http1_out_answer(struct hark_server *server,
+                          struct hark_stream *stream,
+                          struct hark_http1_answer *answer)
+{
+    struct hark_bytes *bytes = NULL;
+    answer->date = date_now(server);
+    int status = hark_http1_answer(answer, &bytes);
+    if (status != 0) {
+        return status;
+    }
+    struct hark_chunk *chunk = hark_chunk_new(bytes); // owns bytes in any case
+    if (chunk == NULL) {
+        return HARK_ENOMEM;
+    }
+    status = hark_stream_send(stream, chunk);
+    hark_chunk_unref(chunk);
+    return status;
+}
+
+int hark_http1_out_pull(struct hark_http1_out *out, struct hark_stream *stream)
+{
+    struct hark_exchange_body *body = &out->body;
+    while (body->length > 0) {
+        if (hark_stream_queued(stream) >= PIECE_MAX) {
+            return HARK_EAGAIN;
+        }
+        size_t max = body->length < PIECE_MAX ? (size_t)body->length : PIECE_MAX;
+        struct hark_chunk *chunk = NULL;
+        int status = body->source->next(body->ctx, max, &chunk);
+        if (status != 0) {
+            return status;
+        }
+        uint32_t len = chunk->len;
+        status = len == 0 || len > max ? HARK_EIO : hark_stream_send(stream, chunk);
+        hark_chunk_unref(chunk);
+        if (status != 0) {
+            return status;
+        }
+        body->length -= len;
+    }
+    hark_http1_out_drop(out);
+    return 0;
+}
+
+void hark_http1_out_drop(struct hark_http1_out *out)
+{
+    struct hark_exchange_body body = out->body;
+    out->body = (struct hark_exchange_body){0};
+    if (body.source != NULL) {
+        body.source->done(body.ctx);
+    }
+}
+
+// The coarse clock costs no system call; the text is made anew when its second has passed.
+static struct hark_slice date_now(struct hark_server *server)
+{
+    struct timespec now = {0};
+    (void)clock_gettime(CLOCK_REALTIME_COARSE, &now); // the clock exists
+    if (now.tv_sec != server->date_second) {
+        server->date_second = now.tv_sec;
+        hark_http_date_format(now.tv_sec, server->date_text);
+    }
+    return hark_slice(server->date_text, HARK_HTTP_DATE_LEN);
+}
