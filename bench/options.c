@@ -19,17 +19,16 @@ static const char usage[] =
     "  --publish /pub/{i}   WebSocket path whose text messages go to channel i\n"
     "  --subscribers N      connections (1000); connection n listens to channel n % channels\n"
     "  --channels N         (1)\n"
-    "  --burst K            messages a channel and round; the next round begins when all have come "
-    "(1)\n"
+    "  --burst K            messages a channel and round (1); a round ends when all have come\n"
     "  --rate R             instead of rounds: R messages a second, channel after channel\n"
     "  --size BYTES         of a message body (64)\n"
-    "  --warm S, --seconds S  time before and of the measurement (0.5, 2)\n"
+    "  --warm S             unmeasured time before (0.5)\n"
+    "  --seconds S          measured time (2)\n"
     "  --hold S             idle: rest before memory is read (1)\n"
-    "  --sources N          client addresses 127.0.0.1 to 127.0.0.N (4)\n"
+    "  --sources N          client addresses, 127.0.0.1 to 127.0.0.N (4)\n"
     "  --pid PID            a server process to account for; may be given several times\n"
     "Prints one line of JSON. With --rate, SIGUSR1 ends phase one and begins phase two.\n"
-    "Exit status: 0 clean, 1 could not run, 2 usage, 3 messages or sessions were lost or "
-    "doubled.\n";
+    "Exit status: 0 clean, 1 could not run, 2 usage, 3 something was lost, doubled or dropped.\n";
 
 struct number {
     const char *name;

@@ -23,30 +23,30 @@
 #include "conn.h"
 #include "fanout.h"
 
-enum { EVENTS = 1024, BACKLOG = 4096 };
+enum { EVENTS = 1024, BACKLOG = 4096, SEND_BUFFER_MAX = 1 << 24 };
 
 struct settings {
     struct sockaddr_in listen;
     enum bench_way way;
     unsigned batch;
+    unsigned send_buffer; // 0: the kernel's own sizing
 };
 
 static const char usage[] =
-    "usage: bench-reference [--listen 127.0.0.1:0] [--mode send|join|uring] [--join] [--batch "
-    "1024]\n"
-    "  --listen ADDR:PORT  IPv4 address; port 0 takes a free one, told on stdout as 'listen URL'\n"
+    "usage: bench-reference [options]\n"
+    "  --listen ADDR:PORT  IPv4 address (127.0.0.1:0); told on stdout as 'listen URL'\n"
     "  --mode send         one send() a subscriber and message, as it comes (default)\n"
-    "  --mode join         the messages of one tick joined into one block, one send() a "
-    "subscriber\n"
-    "  --mode uring        io_uring sends in batches, one a message; with --join one a joined "
-    "block\n"
-    "  --batch N           io_uring sends a submit, 1 to 4096 (default 1024)\n";
+    "  --mode join         messages of one tick joined, one send() a subscriber\n"
+    "  --mode uring        io_uring sends in batches, one a message\n"
+    "  --join              with --mode uring: one send of the joined messages a subscriber\n"
+    "  --batch N           io_uring sends a submit, 1 to 4096 (1024)\n"
+    "  --send-buffer N     SO_SNDBUF of every connection, for tests of full sockets\n";
 
 static int parse_options(int argc, char **argv, struct settings *settings);
 static int open_listener(struct sockaddr_in *address);
 static int open_signals(void);
-static int serve(struct bench_server *server, int listener, int signals);
-static void accept_all(struct bench_server *server, int listener);
+static int serve(struct bench_server *server, int listener, int signals, unsigned send_buffer);
+static void accept_all(struct bench_server *server, int listener, unsigned send_buffer);
 
 int main(int argc, char **argv)
 {
@@ -83,7 +83,7 @@ int main(int argc, char **argv)
         (void)inet_ntop(AF_INET, &settings.listen.sin_addr, host, sizeof(host));
         (void)printf("listen http://%s:%u\n", host, (unsigned)ntohs(settings.listen.sin_port));
         (void)fflush(stdout);
-        status = serve(&server, listener, signals);
+        status = serve(&server, listener, signals, settings.send_buffer);
     }
     bench_conn_free_closed(&server);
     bench_fanout_free(server.fanout);
@@ -117,15 +117,16 @@ static int parse_address(const char *text, struct sockaddr_in *ret_address)
     return -1;
 }
 
-static int parse_batch(const char *text, unsigned *ret_batch)
+static int
+parse_number(const char *name, const char *text, unsigned long most, unsigned *ret_number)
 {
     char *end = NULL;
-    unsigned long batch = strtoul(text, &end, 10);
-    if (*text == '\0' || *end != '\0' || batch < 1 || batch > BENCH_BATCH_MAX) {
-        (void)fprintf(stderr, "bench-reference: --batch %s: 1 to %d\n", text, BENCH_BATCH_MAX);
+    unsigned long number = strtoul(text, &end, 10);
+    if (*text == '\0' || *end != '\0' || number < 1 || number > most) {
+        (void)fprintf(stderr, "bench-reference: --%s %s: 1 to %lu\n", name, text, most);
         return -1;
     }
-    *ret_batch = (unsigned)batch;
+    *ret_number = (unsigned)number;
     return 0;
 }
 
@@ -136,6 +137,7 @@ static int parse_options(int argc, char **argv, struct settings *settings)
         {"mode", required_argument, NULL, 'm'},
         {"join", no_argument, NULL, 'j'},
         {"batch", required_argument, NULL, 'b'},
+        {"send-buffer", required_argument, NULL, 's'},
         {NULL, 0, NULL, 0},
     };
     const char *mode = "send";
@@ -146,7 +148,10 @@ static int parse_options(int argc, char **argv, struct settings *settings)
         case 'l': status = parse_address(optarg, &settings->listen); break;
         case 'm': mode = optarg; break;
         case 'j': join = true; break;
-        case 'b': status = parse_batch(optarg, &settings->batch); break;
+        case 'b': status = parse_number("batch", optarg, BENCH_BATCH_MAX, &settings->batch); break;
+        case 's':
+            status = parse_number("send-buffer", optarg, SEND_BUFFER_MAX, &settings->send_buffer);
+            break;
         default: status = -1; break;
         }
     }
@@ -185,7 +190,7 @@ static int open_signals(void)
     return signalfd(-1, &set, SFD_CLOEXEC);
 }
 
-static int serve(struct bench_server *server, int listener, int signals)
+static int serve(struct bench_server *server, int listener, int signals, unsigned send_buffer)
 {
     // The two descriptors that are not connections are known by the address of their variable.
     struct epoll_event on_listener = {.events = EPOLLIN, .data.ptr = &listener};
@@ -205,7 +210,7 @@ static int serve(struct bench_server *server, int listener, int signals)
                 return 0;
             }
             if (events[i].data.ptr == &listener) {
-                accept_all(server, listener);
+                accept_all(server, listener, send_buffer);
             } else {
                 bench_conn_on_event(server, events[i].data.ptr, events[i].events);
             }
@@ -215,7 +220,7 @@ static int serve(struct bench_server *server, int listener, int signals)
     }
 }
 
-static void accept_all(struct bench_server *server, int listener)
+static void accept_all(struct bench_server *server, int listener, unsigned send_buffer)
 {
     int one = 1;
     for (;;) {
@@ -228,6 +233,10 @@ static void accept_all(struct bench_server *server, int listener)
         }
         (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one,
                          sizeof(one)); // slower without, not wrong
+        if (send_buffer > 0) {
+            int size = (int)send_buffer;
+            (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+        }
         (void)bench_conn_open(server, fd);
     }
 }
