@@ -23,6 +23,7 @@ struct entry {
     dev_t dev;
     ino_t ino;
     uint64_t generation; // of the last update that wanted it
+    bool is_doubtful;    // an event of the directory itself: it may be gone
     size_t key_len;
     char key[]; // directory, NUL, name, NUL
 };
@@ -43,7 +44,7 @@ static char *make_key(const char *directory, const char *name, size_t *ret_len);
 static bool is_same(const struct entry *entry);
 static bool arm(struct hark_watch_set *set, const char *key, size_t key_len);
 static void on_event(uv_fs_event_t *handle, const char *name, int events, int status);
-static bool is_meant(const struct entry *entry, const char *name);
+static bool is_own_name(const struct entry *entry, const char *name);
 static void close_entry(struct entry *entry);
 static void on_closed(uv_handle_t *handle);
 
@@ -139,7 +140,8 @@ static char *make_key(const char *directory, const char *name, size_t *ret_len)
 static bool is_same(const struct entry *entry)
 {
     struct stat file = {0};
-    return stat(entry->key, &file) == 0 && file.st_dev == entry->dev && file.st_ino == entry->ino;
+    return !entry->is_doubtful && stat(entry->key, &file) == 0 && file.st_dev == entry->dev &&
+           file.st_ino == entry->ino;
 }
 
 // Arms first and looks at the inode then: should the directory be swapped between the two, the next
@@ -177,18 +179,20 @@ static void on_event(uv_fs_event_t *handle, const char *name, int events, int st
 {
     (void)events; // what it was the look will find
     struct entry *entry = HARK_CONTAINER_OF(handle, struct entry, handle);
-    if (status != 0 || is_meant(entry, name)) {
+    const char *wanted = entry->key + strlen(entry->key) + 1;
+    if (status != 0 || name == NULL || is_own_name(entry, name)) {
+        entry->is_doubtful = true;
+    }
+    if (entry->is_doubtful || wanted[0] == '\0' || strcmp(name, wanted) == 0) {
         entry->set->fn(entry->set->ctx);
     }
 }
 
-// An event of the directory itself carries the directory's name.
-static bool is_meant(const struct entry *entry, const char *name)
+// libuv tells an event of the directory itself under the last part of its path.
+static bool is_own_name(const struct entry *entry, const char *name)
 {
-    const char *wanted = entry->key + strlen(entry->key) + 1;
     const char *slash = strrchr(entry->key, '/');
-    return wanted[0] == '\0' || name == NULL || strcmp(name, wanted) == 0 ||
-           (slash != NULL && strcmp(name, slash + 1) == 0);
+    return slash != NULL && strcmp(name, slash + 1) == 0;
 }
 
 static void close_entry(struct entry *entry)
