@@ -5,6 +5,8 @@
 #ifndef HARK_PROTO_ENVELOPE_H
 #define HARK_PROTO_ENVELOPE_H
 
+#include <stddef.h>
+
 #include "base/attr.h"
 #include "base/buf.h"
 #include "base/slice.h"
@@ -17,6 +19,11 @@ enum hark_envelope_data {
 
 // Appends `{"id":"ID",` or, when id is empty, `{`. The id is base64url or alike: it is not quoted.
 HARK_MUSTCHECK int hark_envelope_head(struct hark_buf *buf, struct hark_slice id);
+
+static inline size_t hark_envelope_head_len(size_t id_len)
+{
+    return id_len == 0 ? 1 : id_len + sizeof("{\"id\":\"\",") - 1;
+}
 
 // Appends `"event":"NAME",` (empty: left out), `"data":...` and the closing brace.
 HARK_MUSTCHECK int hark_envelope_tail(struct hark_buf *buf,

@@ -49,7 +49,6 @@ struct hark_ws_reader_pool {
 };
 
 static struct hark_ws_reader *reader_new(void);
-static void reader_free(struct hark_ws_reader *reader);
 static bool gather_head(struct hark_ws_reader *reader, struct hark_slice *data);
 static size_t head_size(const struct hark_ws_reader *reader);
 static int begin_frame(struct hark_ws_reader *reader, uint16_t *ret_code);
@@ -88,7 +87,7 @@ void hark_ws_reader_pool_free(struct hark_ws_reader_pool *pool)
     while (pool->unused != NULL) {
         struct hark_ws_reader *reader = pool->unused;
         pool->unused = reader->next;
-        reader_free(reader);
+        hark_ws_reader_free(reader);
     }
     hark_mem_free(pool);
 }
@@ -116,12 +115,21 @@ void hark_ws_reader_give(struct hark_ws_reader_pool *pool, struct hark_ws_reader
     }
     // wslay cannot be told to forget half a frame.
     if (!hark_ws_reader_is_idle(reader) || pool->count >= pool->keep) {
-        reader_free(reader);
+        hark_ws_reader_free(reader);
         return;
     }
     reader->next = pool->unused;
     pool->unused = reader;
     pool->count++;
+}
+
+void hark_ws_reader_free(struct hark_ws_reader *reader)
+{
+    if (reader != NULL) {
+        hark_buf_deinit(&reader->message);
+        wslay_frame_context_free(reader->frame);
+        hark_mem_free(reader);
+    }
 }
 
 int hark_ws_reader_next(struct hark_ws_reader *reader,
@@ -177,13 +185,6 @@ static struct hark_ws_reader *reader_new(void)
     }
     hark_buf_init(&reader->message, 0);
     return reader;
-}
-
-static void reader_free(struct hark_ws_reader *reader)
-{
-    hark_buf_deinit(&reader->message);
-    wslay_frame_context_free(reader->frame);
-    hark_mem_free(reader);
 }
 
 // true when the header is whole.

@@ -44,6 +44,7 @@ HARK_MUSTCHECK struct hark_ws_reader *hark_ws_reader_take(struct hark_ws_reader_
                                                           size_t message_max);
 // Gives it back; what was in flight is dropped. Accepts NULL.
 void hark_ws_reader_give(struct hark_ws_reader_pool *pool, struct hark_ws_reader *reader);
+void hark_ws_reader_free(struct hark_ws_reader *reader); // when the pool may be gone; accepts NULL
 
 // Reads on in *data and moves it behind what was used. 0: *ret_event is filled (NONE: *data is
 // empty, come back with more). HARK_EPROTO: fail the connection with *ret_code (1002 protocol

@@ -31,12 +31,19 @@ struct hark_handlers {
     // Accepted, on its first transport. Ended by hark_session_opened.
     void (*open)(void *ctx, struct hark_session *session);
     // One message; data is borrowed until return. Ended by hark_session_answer.
-    void (*message)(void *ctx, struct hark_session *session, struct hark_slice data, bool binary, struct hark_reply *reply);
+    void (*message)(void *ctx,
+                    struct hark_session *session,
+                    struct hark_slice data,
+                    bool binary,
+                    struct hark_reply *reply);
     // A later transport came; one went while the session lives on. May be NULL.
     void (*attach)(void *ctx, struct hark_session *session);
     void (*detach)(void *ctx, struct hark_session *session, struct hark_slice why, bool clean);
     // true: the script tells its client itself. false: session sends the built-in hark.gap notice.
-    bool (*gap)(void *ctx, struct hark_session *session, struct hark_slice channel, const struct hark_gap *gap);
+    bool (*gap)(void *ctx,
+                struct hark_session *session,
+                struct hark_slice channel,
+                const struct hark_gap *gap);
     // A named timer is due; name is borrowed until return.
     void (*timer)(void *ctx, struct hark_session *session, struct hark_slice name);
     // The host stops or the endpoint is gone. Ended by hark_session_drained.

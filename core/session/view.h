@@ -6,6 +6,7 @@
 #ifndef HARK_SESSION_VIEW_H
 #define HARK_SESSION_VIEW_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/chunk.h"
@@ -20,7 +21,14 @@ enum hark_view_mode {
     HARK_VIEW_PRIVATE, // transformed per session: the documented slow path
 };
 
-// The joined wire form of one pass, kept for the sessions that come next in the same walk.
+// What one pass has become, kept for the sessions that come next in the same walk: the transformed
+// messages (mode SHARED), and the joined wire form for each kind of transport.
+struct hark_view_derived {
+    uint64_t pass;
+    struct hark_msg **msgs; // owned references
+    size_t count;
+};
+
 struct hark_view_joined {
     uint64_t pass;
     struct hark_chunk *chunk; // owned; NULL: nothing to send
@@ -31,8 +39,13 @@ struct hark_view {
     enum hark_view_mode mode;
     // Returns a reference in *ret: msg itself (ref'd), a derived message, or NULL: not for this
     // session. Never called in mode PLAIN. 0, or an error that was logged (the message is skipped).
-    int (*transform)(struct hark_view *view, struct hark_session *session, struct hark_msg *msg, struct hark_msg **ret);
+    int (*transform)(struct hark_view *view,
+                     struct hark_session *session,
+                     struct hark_msg *msg,
+                     struct hark_msg **ret);
+    /* private */
     struct hark_view_joined joined[HARK_WIRE_COUNT]; // session/form's cache
+    struct hark_view_derived derived;
 };
 
 void hark_view_init(struct hark_view *view);

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: MIT
+//
+// From transports to handlers.
+#include "session/input.h"
+
+#include "base/stats.h"
+#include "hark.h"
+#include "session/state.h"
+
+static struct hark_reply *take_post(struct hark_session *session, struct hark_reply **place);
+static void hand_over(struct hark_session *session,
+                      struct hark_slice data,
+                      bool binary,
+                      struct hark_reply *reply);
+
+bool hark_input_is_ready(const struct hark_session *session)
+{
+    bool is_started = session->state == HARK_SESSION_OPENING || session->state == HARK_SESSION_OPEN;
+    return is_started && !session->is_held;
+}
+
+void hark_input_message(struct hark_session *session, struct hark_slice data, bool binary)
+{
+    hand_over(session, data, binary, NULL);
+}
+
+int hark_input_post(struct hark_session *session, struct hark_reply *reply)
+{
+    if (!hark_session_is_alive(session)) {
+        return HARK_ECLOSED;
+    }
+    if (session->posts == NULL && hark_input_is_ready(session)) {
+        hand_over(session, reply->data, reply->binary, reply);
+        return 0;
+    }
+    if (session->post_count >= HARK_INPUT_POSTS) {
+        return HARK_EFULL;
+    }
+    struct hark_reply **end = &session->posts;
+    while (*end != NULL) {
+        end = &(*end)->next;
+    }
+    reply->next = NULL;
+    *end = reply;
+    reply->is_waiting = true;
+    session->post_count++;
+    return 0;
+}
+
+void hark_input_forget(struct hark_session *session, struct hark_reply *reply)
+{
+    struct hark_reply **place = &session->posts;
+    while (*place != NULL && *place != reply) {
+        place = &(*place)->next;
+    }
+    if (*place != NULL) {
+        (void)take_post(session, place);
+    }
+}
+
+void hark_input_resume(struct hark_session *session)
+{
+    if (session->transport != NULL && hark_input_is_ready(session)) {
+        session->ops->resume(session->transport);
+    }
+    while (session->posts != NULL && hark_input_is_ready(session)) {
+        struct hark_reply *reply = take_post(session, &session->posts);
+        hand_over(session, reply->data, reply->binary, reply);
+    }
+}
+
+void hark_input_drop(struct hark_session *session)
+{
+    while (session->posts != NULL) {
+        struct hark_reply *reply = take_post(session, &session->posts);
+        reply->ops->drop(reply);
+    }
+}
+
+static struct hark_reply *take_post(struct hark_session *session, struct hark_reply **place)
+{
+    struct hark_reply *reply = *place;
+    *place = reply->next;
+    reply->is_waiting = false;
+    session->post_count--;
+    return reply;
+}
+
+static void hand_over(struct hark_session *session,
+                      struct hark_slice data,
+                      bool binary,
+                      struct hark_reply *reply)
+{
+    struct hark_session_env *env = session->env;
+    hark_stats_add(&env->stats->messages_in, 1);
+    hark_stats_add(&env->stats->bytes_in, data.len);
+    env->handlers->message(env->handlers_ctx, session, data, binary, reply);
+}
