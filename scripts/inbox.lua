@@ -3,6 +3,8 @@
 local hark <const>  = require("hark")
 local token <const> = require("token")
 
+local function is_name(text) return type(text) == "string" and text:find("^[%w_-]+$") ~= nil end
+
 ---@type hark.Script
 return {
   channels = {
@@ -21,12 +23,13 @@ return {
 
   open = function(conn)
     local whose = conn.query.user or conn.user.id
-    local sub, why = conn:join("inbox/" .. whose, { rewind = 50 })
-    if not sub then conn:close(4403, why) end
+    if not is_name(whose) then return conn:close(4403, "no such user") end
+    local sub = conn:join("inbox/" .. whose, { rewind = 50 })
+    if not sub then conn:close(4403, "not your inbox") end
   end,
 
   message = function(conn, msg)
-    if type(msg) ~= "table" or type(msg.to) ~= "string" or type(msg.text) ~= "string" then
+    if type(msg) ~= "table" or not is_name(msg.to) or type(msg.text) ~= "string" then
       return nil, "send {to=..., text=...}"
     end
     return hark.publish("inbox/" .. msg.to, { from = conn.user.id, text = msg.text })

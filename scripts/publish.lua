@@ -22,11 +22,12 @@ return {
        or (order.event ~= nil and type(order.event) ~= "string") then
       return 422, { error = "channel: string, data: string or object, event: string or absent" }
     end
-    local position, refused = hark.publish(order.channel, order.data, {
+    local ok, position, refused = pcall(hark.publish, order.channel, order.data, {
       event = order.event,
       once  = req.headers["idempotency-key"],               -- a repeated POST publishes once
     })
-    if not position then return 422, { error = refused } end
-    return 202, { position = position }
+    if not ok then return 422, { error = "no script declares that channel, or no such event" } end
+    if not position then return 503, { error = refused } end
+    return 200, { position = position }
   end,
 }

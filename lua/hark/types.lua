@@ -19,6 +19,7 @@
 ---@alias hark.Choose fun(req: hark.Req): name: string?
 ---@alias hark.Respond fun(req: hark.Req): status: integer, body: hark.Data?, headers: hark.Headers?
 ---@alias hark.Headers table<string, string|string[]>
+---@alias hark.OnConn fun(conn: hark.Conn): ...any
 ---@alias hark.OnMessage fun(conn: hark.Conn, msg: any, kind: "text"|"binary"): any, string?
 ---@alias hark.OnGap fun(conn: hark.Conn, channel: string, from: string, to: string): told: boolean?
 ---@alias hark.Allow fun(conn: hark.Conn, channel: hark.ChannelRef): allowed: any, why: string?
@@ -46,10 +47,10 @@
 ---@field grace? hark.Seconds how long a session outlives a cut WebSocket or SSE connection; 0
 ---@field limits? hark.Limits lower than the host's
 ---@field version? integer of what is kept in `conn.data`; raising it calls `upgrade`
----@field open? fun(conn: hark.Conn) connected, on whichever transport
+---@field open? hark.OnConn connected, on whichever transport
 ---@field message? hark.OnMessage a frame or a POST; `nil, why` refuses it
 ---@field deliver? hark.Deliver|hark.Variant last look at a channel's message before it leaves
----@field timers? table<string, fun(conn: hark.Conn)> by name, for `conn:after`
+---@field timers? table<string, hark.OnConn> by name, for `conn:after`
 ---@field attach? fun(conn: hark.Conn, transport: hark.TransportName) a further transport came
 ---@field detach? fun(conn: hark.Conn, why: string, clean: boolean) it went, the session lives on
 ---@field gap? hark.OnGap history no longer holds what it asks for; true: it has been told
@@ -60,7 +61,7 @@
 
 ---@class hark.Codec
 ---@field decode? fun(data: string): (value: any, why: string?) `nil, why` refuses the message
----@field encode? fun(value: any): string once per message, not once per client
+---@field encode? fun(value: any): text: string, kind: "binary"? once per message, not per client
 
 ---@class hark.WebSocketOptions
 ---@field ping? hark.Seconds between pings; 25 s
@@ -236,7 +237,7 @@ function Sub:members() end
 ---@field channel string
 ---@field data string the payload's bytes
 ---@field event string? event name
----@field id hark.Position
+---@field id hark.Position? nil outside the log
 ---@field time number Unix time of publishing
 ---@field key string?
 ---@field binary boolean
@@ -334,10 +335,16 @@ function Shared:incr(key, by, ttl) end
 ---@return string? why
 function Shared:update(key, fn, ttl) end
 
---- Time that a value has left to live.
+--- Seconds that a value has left to live (nil: no such key, or it stays). With `seconds` sets them,
+--- and tells whether there was such a key.
 ---@param key string
----@return number? seconds nil: no such key, or it does not end
-function Shared:ttl(key) end
+---@param seconds? hark.Seconds
+---@return number|boolean|nil left
+function Shared:ttl(key, seconds) end
+
+---@param key string
+---@return boolean deleted false: there was none
+function Shared:delete(key) end
 
 --- A value of this worker that outlives reloads. `make(old, old_version)` runs for the first
 --- generation and whenever `version` changes; it returns a new value and leaves the old one alone.

@@ -181,7 +181,12 @@ describe("the demo", function()
     local inbox = load_script("inbox")
     local conn = connection { query = { user = "bob" }, refuses = true }
     inbox.open(conn)
-    assert.same({ 4403, "not yours" }, conn.closed)
+    assert.same({ 4403, "not your inbox" }, conn.closed)
+    conn = connection { query = { user = "bob/*" } }
+    inbox.open(conn)
+    assert.same({ 4403, "no such user" }, conn.closed)
+    assert.same({}, conn.joins)
+    assert.is_nil((inbox.message(conn, { to = "../x", text = "hi" })))
     inbox.message(conn, { to = "bob", text = "hi" })
     assert.same({ from = "ann", text = "hi" }, published[1].data)
     assert.equal("inbox/bob", published[1].channel)
@@ -256,12 +261,16 @@ describe("the demo", function()
       value = { channel = "live/a", data = "hi", event = "note" },
       headers = { ["idempotency-key"] = "k" },
     })
-    assert.equal(202, status)
+    assert.equal(200, status)
     assert.equal("1:1", body.position)
     assert.same({ event = "note", once = "k" }, published[1].opts)
-    hark.publish = function() return nil, "no such channel" end
+    hark.publish = function() error("publish.lua:1: channel \"x\" is not declared") end
     status, body = publish.respond(request { value = { channel = "x", data = "hi" } })
     assert.equal(422, status)
-    assert.equal("no such channel", body.error)
+    assert.matches("^no script declares", body.error)
+    hark.publish = function() return nil, "closed" end
+    status, body = publish.respond(request { value = { channel = "x", data = "hi" } })
+    assert.equal(503, status)
+    assert.equal("closed", body.error)
   end)
 end)
