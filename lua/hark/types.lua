@@ -19,7 +19,7 @@
 ---@alias hark.Choose fun(req: hark.Req): name: string?
 ---@alias hark.Respond fun(req: hark.Req): status: integer, body: hark.Data?, headers: hark.Headers?
 ---@alias hark.Headers table<string, string|string[]>
----@alias hark.OnConn fun(conn: hark.Conn): ...any
+---@alias hark.OnConn fun(conn: hark.Conn): any, string?
 ---@alias hark.OnMessage fun(conn: hark.Conn, msg: any, kind: "text"|"binary"): any, string?
 ---@alias hark.OnGap fun(conn: hark.Conn, channel: string, from: string, to: string): told: boolean?
 ---@alias hark.Allow fun(conn: hark.Conn, channel: hark.ChannelRef): allowed: any, why: string?
