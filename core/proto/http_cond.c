@@ -3,8 +3,57 @@
 // Entity tags and byte ranges; see http_cond.h.
 #include "proto/http_cond.h"
 
+#include "proto/http_date.h"
+
+static bool any_etag(const struct hark_request *request,
+                     struct hark_slice name,
+                     const struct hark_http_validators *validators,
+                     bool weak);
+static bool read_date(const struct hark_request *request,
+                      struct hark_slice name,
+                      const struct hark_http_validators *validators,
+                      int64_t *ret);
 static bool next_tag(struct hark_slice *list, struct hark_slice *ret_tag, bool *ret_weak);
 static bool read_number(struct hark_slice text, uint64_t *ret);
+
+enum hark_http_verdict hark_http_cond_check(const struct hark_request *request,
+                                            const struct hark_http_validators *validators)
+{
+    int64_t date = 0;
+    if (hark_request_header(request, HARK_LIT("If-Match")) != NULL) {
+        if (!any_etag(request, HARK_LIT("If-Match"), validators, false)) {
+            return HARK_HTTP_VERDICT_FAILED;
+        }
+    } else if (read_date(request, HARK_LIT("If-Unmodified-Since"), validators, &date) &&
+               validators->modified > date) {
+        return HARK_HTTP_VERDICT_FAILED;
+    }
+    if (hark_request_header(request, HARK_LIT("If-None-Match")) != NULL) {
+        return any_etag(request, HARK_LIT("If-None-Match"), validators, true)
+                   ? HARK_HTTP_VERDICT_UNCHANGED
+                   : HARK_HTTP_VERDICT_GO;
+    }
+    if (read_date(request, HARK_LIT("If-Modified-Since"), validators, &date) &&
+        validators->modified <= date) {
+        return HARK_HTTP_VERDICT_UNCHANGED;
+    }
+    return HARK_HTTP_VERDICT_GO;
+}
+
+bool hark_http_cond_if_range(const struct hark_request *request,
+                             const struct hark_http_validators *validators)
+{
+    const struct hark_header *header = hark_request_header(request, HARK_LIT("If-Range"));
+    if (header == NULL) {
+        return true;
+    }
+    int64_t date = 0;
+    if (read_date(request, HARK_LIT("If-Range"), validators, &date)) {
+        return date == validators->modified;
+    }
+    // A list or "*" is not allowed here, and neither has the form of one tag.
+    return hark_slice_is(header->value, validators->etag);
+}
 
 bool hark_http_cond_etag(struct hark_slice list, struct hark_slice etag, bool weak)
 {
@@ -61,6 +110,30 @@ enum hark_http_range hark_http_cond_range(struct hark_slice value,
     *ret_first = first;
     *ret_last = rest.len == 0 || last >= size ? size - 1 : last;
     return HARK_HTTP_RANGE_ONE;
+}
+
+// A list field may come in several lines (RFC 9110 section 5.3).
+static bool any_etag(const struct hark_request *request,
+                     struct hark_slice name,
+                     const struct hark_http_validators *validators,
+                     bool weak)
+{
+    for (size_t i = 0; i < request->header_count; i++) {
+        const struct hark_header *header = &request->headers[i];
+        if (hark_slice_is_nocase(header->name, name) &&
+            hark_http_cond_etag(header->value, validators->etag, weak)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool read_date(const struct hark_request *request,
+                      struct hark_slice name,
+                      const struct hark_http_validators *validators,
+                      int64_t *ret)
+{
+    return hark_http_date_parse(hark_request_value(request, name), validators->now, ret);
 }
 
 // Takes the next `[W/]"opaque"` and the comma behind it off the list; the tag comes with its

@@ -9,6 +9,7 @@
 // Longest port in text.
 #define PORT_DIGITS 5
 
+static bool is_unreserved_or_delim(char c);
 static int decode_at(struct hark_slice raw, size_t *at, char *ret);
 static int hex_value(char c);
 static size_t end_segment(char *out, size_t segment, size_t len, bool more);
@@ -40,6 +41,18 @@ int hark_uri_normalise(struct hark_slice raw, char *out, size_t *ret_len)
     }
     *ret_len = end_segment(out, segment, len, false);
     return 0;
+}
+
+int hark_uri_escape(struct hark_buf *buf, struct hark_slice path)
+{
+    int status = 0;
+    for (size_t i = 0; i < path.len && status == 0; i++) {
+        char c = path.ptr[i];
+        bool keep = is_unreserved_or_delim(c) || c == '/' || c == ':' || c == '@';
+        status = keep ? hark_buf_append_char(buf, c)
+                      : hark_buf_printf(buf, "%%%02X", (unsigned)(unsigned char)c);
+    }
+    return status;
 }
 
 bool hark_uri_authority_is_valid(struct hark_slice authority)
@@ -102,6 +115,14 @@ bool hark_uri_query_is(struct hark_slice raw, struct hark_slice text)
         }
     }
     return at == raw.len;
+}
+
+// unreserved / sub-delims of RFC 3986 section 2.
+static bool is_unreserved_or_delim(char c)
+{
+    char lower = (char)(c | 0x20);
+    return (c >= '0' && c <= '9') || (lower >= 'a' && lower <= 'z') ||
+           (c != '\0' && strchr("-._~!$&'()*+,;=", c) != NULL);
 }
 
 // One byte, escaped or not; moves *at behind it.
@@ -177,11 +198,8 @@ static bool is_reg_name(struct hark_slice text)
     size_t at = 0;
     while (at < text.len) {
         char c = text.ptr[at];
-        char lower = (char)(c | 0x20);
-        bool plain = (c >= '0' && c <= '9') || (lower >= 'a' && lower <= 'z') ||
-                     (c != '\0' && strchr("-._~!$&'()*+,;=", c) != NULL);
         char byte = '\0';
-        if ((!plain && c != '%') || decode_at(text, &at, &byte) != 0) {
+        if ((!is_unreserved_or_delim(c) && c != '%') || decode_at(text, &at, &byte) != 0) {
             return false;
         }
     }

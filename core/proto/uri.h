@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // The parts of RFC 3986 that a server needs: the path of a request made canonical, the authority
-// checked, and the pairs of a query walked. Nothing here allocates.
+// checked, and the pairs of a query walked.
 #ifndef HARK_PROTO_URI_H
 #define HARK_PROTO_URI_H
 
@@ -9,6 +9,7 @@
 #include <stddef.h>
 
 #include "base/attr.h"
+#include "base/buf.h"
 #include "base/slice.h"
 
 // Percent-decodes once, then removes dot segments (section 5.2.4), so that "%2e%2e" counts as "..";
@@ -17,6 +18,9 @@
 // slash inside a segment would be told apart from a separator by some readers of the path and not
 // by others.
 HARK_MUSTCHECK int hark_uri_normalise(struct hark_slice raw, char *out, size_t *ret_len);
+
+// Appends a decoded path, percent-encoding what a path may not hold as it is. 0, ETOOBIG, ENOMEM.
+HARK_MUSTCHECK int hark_uri_escape(struct hark_buf *buf, struct hark_slice path);
 
 // host [":" port], host not empty, no userinfo (RFC 9110 section 4.2.4): a name or IPv4 address of
 // reg-name bytes, or an address in brackets; port up to 65535.

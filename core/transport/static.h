@@ -15,8 +15,8 @@ struct hark_static;
 HARK_MUSTCHECK int hark_static_open(const char *directory, struct hark_static **ret);
 void hark_static_free(struct hark_static *files); // accepts NULL
 
-// Answers when the path names a file (or a directory with index.html; one without its final slash is
-// redirected) and ends the exchange: true. false: no such file, the exchange is untouched.
+// Answers when the path names a file (or a directory with index.html; one without its final slash
+// is redirected) and ends the exchange: true. false: no such file, the exchange is untouched.
 bool hark_static_serve(struct hark_static *files, struct hark_exchange *exchange);
 
 #endif

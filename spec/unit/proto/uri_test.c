@@ -123,6 +123,20 @@ static void test_authorities(void **state)
     assert_false(hark_uri_authority_is_valid(HARK_LIT("a\0b")));
 }
 
+static void test_escape(void **state)
+{
+    (void)state;
+    struct hark_buf buf;
+    hark_buf_init(&buf, 64);
+    assert_int_equal(hark_uri_escape(&buf, HARK_LIT("/a b/c:@-._~%?#\xc3\xa4\n")), 0);
+    assert_true(hark_slice_is(hark_buf_slice(&buf), HARK_LIT("/a%20b/c:@-._~%25%3F%23%C3%A4%0A")));
+    char back[64];
+    size_t len = 0;
+    assert_int_equal(hark_uri_normalise(hark_buf_slice(&buf), back, &len), 0);
+    assert_true(hark_slice_is(hark_slice(back, len), HARK_LIT("/a b/c:@-._~%?#\xc3\xa4\n")));
+    hark_buf_deinit(&buf);
+}
+
 static void test_query_pairs(void **state)
 {
     (void)state;
@@ -158,7 +172,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_paths),       cmocka_unit_test(test_canonical_paths_stay),
         cmocka_unit_test(test_authorities), cmocka_unit_test(test_query_pairs),
-        cmocka_unit_test(test_query_text),
+        cmocka_unit_test(test_query_text),  cmocka_unit_test(test_escape),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
