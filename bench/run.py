@@ -109,11 +109,17 @@ def available(options, scenario, kind):
 
 
 def find_missing(options):
+    """What cannot be measured here, and why: not installed, or no io_uring in this kernel."""
     missing = {}
     for name in options.servers:
         try:
-            make(name, options).stop()
-        except servers.Unavailable as why:
+            server = make(name, options)
+            try:
+                if name.startswith("ref-uring"):
+                    server.start()
+            finally:
+                server.stop()
+        except (servers.Unavailable, RuntimeError) as why:
             missing[name] = str(why)
             print(f"skipped: {name}: {why}")
     if "uws" not in options.external:
@@ -269,7 +275,8 @@ def wait_version(server, version):
 def run_reload(options):
     if "hark" not in available(options, "reload", "ws"):
         return
-    print(f"reload: {RELOAD_SESSIONS} sessions, {RELOAD_CHANNELS} channels, {RELOAD_RATE} messages/s")
+    print(f"reload: {RELOAD_SESSIONS} sessions in {RELOAD_CHANNELS} channels, "
+          f"{RELOAD_RATE} messages a second")
     seconds = 4 + 2 * RELOADS
     with ExitStack() as stack:
         scripts = Path(tempfile.mkdtemp(prefix="hark-bench-scripts-"))
@@ -346,10 +353,10 @@ def main():
     }
     runners = {"fanout": run_fanout, "echo": run_echo, "idle": run_idle, "reload": run_reload}
     for scenario in options.scenarios:
-        report["results"] += runners[scenario](options)
+        report["results"] += map(tables.condense, runners[scenario](options))
     report["load_average"].append(os.getloadavg()[0])
     if options.out:
-        options.out.write_text(json.dumps(report, indent=1) + "\n")
+        options.out.write_text(tables.as_json(report))
     return 1 if any(cell.get("errors") for cell in report["results"]) else 0
 
 

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Builds the load generator and the reference, installs npm's ws beside them, and runs the scenarios.
+# Builds the load generator and the reference, installs npm's ws beside them, runs the scenarios.
 #   bench/run.sh [fanout] [echo] [idle] [reload] [--quick] [--help ...]
 # BENCH_BUILD: where to build (build/bench). HARK_BIN: the gateway to measure.
 set -eu

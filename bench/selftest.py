@@ -23,6 +23,7 @@ from pathlib import Path
 
 BUILD = Path(sys.argv.pop(1) if len(sys.argv) > 1 else "build/bench")
 HERE = Path(__file__).resolve().parent
+KEY = "AAAAAAAAAAAAAAAAAAAAAA=="
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
@@ -50,8 +51,9 @@ async def read_frame(reader):
 class FaultyServer:
     """Publishes what it is told, through `fault`: a function from (number, payload) to payloads."""
 
-    def __init__(self, fault=lambda number, payload: [payload], stutter=False, chunked=False, key=b"", status=None):
-        self.fault, self.stutter, self.chunked = fault, stutter, chunked
+    def __init__(self, fault=None, stutter=False, chunked=False, key=b"", status=None):
+        self.fault = fault or (lambda number, payload: [payload])
+        self.stutter, self.chunked = stutter, chunked
         self.key, self.status = key, status
         self.writers = []
         self.number = 0
@@ -64,14 +66,7 @@ class FaultyServer:
                 return
             publisher = head.startswith("GET /pub/")
             key = re.search(r"Sec-WebSocket-Key: (\S+)", head)
-            if key:
-                digest = hashlib.sha1(key[1].encode() + GUID + self.key).digest()
-                accept = base64.b64encode(digest).decode()
-                writer.write(("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
-                              f"Connection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n\r\n").encode())
-            else:
-                coding = "Transfer-Encoding: chunked\r\n" if self.chunked else ""
-                writer.write(f"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n{coding}\r\n".encode())
+            writer.write(self.answer(key))
             if not publisher:
                 self.writers.append((writer, bool(key)))
             while True:
@@ -83,6 +78,14 @@ class FaultyServer:
         finally:
             self.writers = [entry for entry in self.writers if entry[0] is not writer]
             writer.close()
+
+    def answer(self, key):
+        if key is None:
+            coding = b"Transfer-Encoding: chunked\r\n" if self.chunked else b""
+            return b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n" + coding + b"\r\n"
+        accept = base64.b64encode(hashlib.sha1(key[1].encode() + GUID + self.key).digest())
+        return (b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
+                b"Connection: Upgrade\r\nSec-WebSocket-Accept: " + accept + b"\r\n\r\n")
 
     async def publish(self, payload):
         probe = payload[16:32] == b"0" * 16  # a probe is never a fault's victim
@@ -99,7 +102,8 @@ class FaultyServer:
         if not self.chunked:
             return block
         cut = len(block) // 3  # chunks need not end where blocks do
-        return b"".join(b"%x;x=y\r\n%s\r\n" % (len(part), part) for part in (block[:cut], block[cut:]))
+        parts = block[:cut], block[cut:]
+        return b"".join(b"%x;x=y\r\n%s\r\n" % (len(part), part) for part in parts)
 
     async def send(self, writer, data):
         for part in [data[i:i + 1] for i in range(len(data))] if self.stutter else [data]:
@@ -124,10 +128,6 @@ class FaultyServer:
 
 def phase(result):
     return result["phases"][0]
-
-
-def renumbered(payload, number):
-    return b"%016x" % number + payload[16:]
 
 
 class LoadSeesFaults(unittest.TestCase):
@@ -187,11 +187,14 @@ class LoadSeesFaults(unittest.TestCase):
         self.assertEqual(self.faulty(misroute)["misrouted"], 4)
 
     def test_foreign_and_damaged_messages(self):
-        got = self.faulty(lambda n, payload: [b"hello", payload[:-1], payload] if n == 3 else [payload])
-        self.assertEqual(got["foreign"], 8)
+        def damage(number, payload):
+            return [b"hello", payload[:-1], payload] if number == 3 else [payload]
+
+        self.assertEqual(self.faulty(damage)["foreign"], 8)
 
     def test_dropped_sessions(self):
-        status, result, errors = FaultyServer(lambda n, payload: [payload] if n < 5 else [None]).load()
+        server = FaultyServer(lambda n, payload: [payload] if n < 5 else [None])
+        status, result, errors = server.load()
         self.assertEqual((status, result["dropped"]), (3, 4), errors)
 
     def test_refusals_are_told(self):
@@ -201,7 +204,8 @@ class LoadSeesFaults(unittest.TestCase):
             self.assertIn(word, errors)
 
     def test_bad_options_are_told(self):
-        for bad in (["--size", "3"], ["--kind", "tcp"], ["--url", "https://x"], ["--channels", "9"]):
+        for bad in ("--size 3", "--kind tcp", "--url https://x", "--channels 9", "--burst x"):
+            bad = bad.split()
             done = subprocess.run(
                 [BUILD / "bench-load", "--url", "http://127.0.0.1:1", "--subscribers", "4", *bad],
                 capture_output=True, text=True, check=False)
@@ -230,7 +234,7 @@ class Reference:
             peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
         peer.settimeout(20)
         peer.connect(("127.0.0.1", self.port))
-        extra = "Upgrade: websocket\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n" if upgrade else ""
+        extra = f"Upgrade: websocket\r\nSec-WebSocket-Key: {KEY}\r\n" if upgrade else ""
         peer.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n{extra}\r\n".encode())
         answer = b""
         while not answer.endswith(b"\r\n\r\n"):
@@ -256,9 +260,10 @@ class ReferenceIsHonest(unittest.TestCase):
                 publisher, _ = reference.connect("/pub/1")
                 messages = [b"%08d" % i + b"." * (size - 8) for i in range(count)]
                 for start in range(0, count, 10):
-                    publisher.sendall(b"".join(frame(m, 1, self.MASK) for m in messages[start:start + 10]))
+                    batch = messages[start:start + 10]
+                    publisher.sendall(b"".join(frame(m, 1, self.MASK) for m in batch))
                 publisher.sendall(frame(b"over?", 9, self.MASK))
-                self.assertEqual(publisher.recv(100), frame(b"over?", 10))  # all was read before the ping
+                self.assertEqual(publisher.recv(100), frame(b"over?", 10))  # all were read before
                 want = b"".join(frame(m) for m in messages)
                 got = bytearray()
                 while len(got) < len(want):
@@ -270,7 +275,7 @@ class ReferenceIsHonest(unittest.TestCase):
     def test_frames(self):
         with Reference() as reference:
             peer, answer = reference.connect("/echo")
-            accept = base64.b64encode(hashlib.sha1(b"AAAAAAAAAAAAAAAAAAAAAA==" + GUID).digest())
+            accept = base64.b64encode(hashlib.sha1(KEY.encode() + GUID).digest())
             self.assertIn(b"Sec-WebSocket-Accept: " + accept, answer)
             sent = frame(b"a" * 300, 2, self.MASK) + frame(b"b", 9, self.MASK)
             for byte in sent:  # split anywhere
@@ -306,7 +311,8 @@ class DriverCleansUp(unittest.TestCase):
             driver.kill()
             driver.wait()
         self.assertTrue(started)
-        self.assertTrue(self.wait(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in started)))
+        ended = self.wait(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in started))
+        self.assertTrue(ended)
 
     @staticmethod
     def children(parent, count):
