@@ -13,6 +13,13 @@ static bool read_date(const struct hark_request *request,
                       struct hark_slice name,
                       const struct hark_http_validators *validators,
                       int64_t *ret);
+static enum hark_http_range
+suffix_range(struct hark_slice text, uint64_t size, uint64_t *ret_first, uint64_t *ret_last);
+static enum hark_http_range first_range(struct hark_slice low,
+                                        struct hark_slice high,
+                                        uint64_t size,
+                                        uint64_t *ret_first,
+                                        uint64_t *ret_last);
 static bool next_tag(struct hark_slice *list, struct hark_slice *ret_tag, bool *ret_weak);
 static bool read_number(struct hark_slice text, uint64_t *ret);
 
@@ -87,28 +94,43 @@ enum hark_http_range hark_http_cond_range(struct hark_slice value,
         return HARK_HTTP_RANGE_WHOLE;
     }
     struct hark_slice low = hark_slice_next(&rest, '-');
-    uint64_t first = 0;
-    uint64_t last = 0;
-    if (low.len == 0) { // "-500": the last 500 bytes
-        if (!read_number(rest, &last)) {
-            return HARK_HTTP_RANGE_WHOLE;
-        }
-        if (last == 0 || size == 0) {
-            return HARK_HTTP_RANGE_NONE;
-        }
-        *ret_first = last < size ? size - last : 0;
-        *ret_last = size - 1;
-        return HARK_HTTP_RANGE_ONE;
+    return low.len == 0 ? suffix_range(rest, size, ret_first, ret_last)
+                        : first_range(low, rest, size, ret_first, ret_last);
+}
+
+// "-500": the last 500 bytes.
+static enum hark_http_range
+suffix_range(struct hark_slice text, uint64_t size, uint64_t *ret_first, uint64_t *ret_last)
+{
+    uint64_t count = 0;
+    if (!read_number(text, &count)) {
+        return HARK_HTTP_RANGE_WHOLE;
     }
-    if (!read_number(low, &first) || (rest.len > 0 && !read_number(rest, &last)) ||
-        (rest.len > 0 && last < first)) {
+    if (count == 0 || size == 0) {
+        return HARK_HTTP_RANGE_NONE;
+    }
+    *ret_first = count < size ? size - count : 0;
+    *ret_last = size - 1;
+    return HARK_HTTP_RANGE_ONE;
+}
+
+// "500-" and "500-999".
+static enum hark_http_range first_range(struct hark_slice low,
+                                        struct hark_slice high,
+                                        uint64_t size,
+                                        uint64_t *ret_first,
+                                        uint64_t *ret_last)
+{
+    uint64_t first = 0;
+    uint64_t last = UINT64_MAX;
+    if (!read_number(low, &first) || (high.len > 0 && !read_number(high, &last)) || last < first) {
         return HARK_HTTP_RANGE_WHOLE;
     }
     if (first >= size) {
         return HARK_HTTP_RANGE_NONE;
     }
     *ret_first = first;
-    *ret_last = rest.len == 0 || last >= size ? size - 1 : last;
+    *ret_last = last >= size ? size - 1 : last;
     return HARK_HTTP_RANGE_ONE;
 }
 

@@ -392,8 +392,9 @@ static void on_end(void *owner)
         leave(conn);
     } else if (conn->state == HARK_HTTP1_SENDING) {
         conn->keep = false;
-    } else if (conn->state == HARK_HTTP1_READING && !conn->waiting) {
-        leave(conn);
+    } else if (conn->state == HARK_HTTP1_READING && !conn->waiting &&
+               hark_buf_len(&conn->ahead) == 0) {
+        leave(conn); // else when what came before has been read
     }
 }
 

@@ -12,9 +12,11 @@
 // Serves an accepted socket; the fd is the callee's, also on failure (closed).
 void hark_http1_conn_accept(struct hark_server *server, int fd);
 
-// Drain: idle connections close now, busy ones after their response.
+// Drain: idle connections close now, busy ones after their response, requests that come all the
+// same get 503. Sets server->draining.
 void hark_http1_conn_drain_all(struct hark_server *server);
-// Stop: all connections of the server close now.
+// Stop: all connections of the server close now, and none is taken any more (one that is on its way
+// from another worker among them). Their memory goes when the loop has run once more.
 void hark_http1_conn_close_all(struct hark_server *server);
 
 #endif
