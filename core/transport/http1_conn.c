@@ -14,12 +14,10 @@
 #include "transport/http1_conn_impl.h"
 #include "transport/http1_exchange.h"
 
-#define LINGER_MS   2000        // for the client to read the last response (RFC 9112 section 9.6)
-#define LINGER_PACE 16          // and one more for every 16 bytes of it that are still here
-#define READ_MAX    (64 * 1024) // the largest read event
-#define REFUSAL_MAX 256         // the text of a refusal
-#define NEXT_TICK   1           // a due time in the past: behind this tick's flush
-#define RETRY_TEXT  "2"         // seconds, to a request that came while we drain
+#define LINGER_MS  2000        // for the client to read the last response (RFC 9112 section 9.6)
+#define READ_MAX   (64 * 1024) // the largest read event
+#define FINISH_MAX (64 * 1024) // what may be queued when FIN is asked for
+#define NEXT_TICK  1           // a due time in the past: behind this tick's flush
 
 static void on_read(void *owner, struct hark_slice data);
 static bool read_some(struct hark_http1_conn *conn, struct hark_slice data, size_t *ret_len);
@@ -30,7 +28,9 @@ static void settle(struct hark_http1_conn *conn);
 static void refuse(struct hark_http1_conn *conn, int status, const char *why);
 static bool is_idle(const struct hark_http1_conn *conn);
 static void resume(struct hark_http1_conn *conn);
+static void finish(struct hark_http1_conn *conn);
 static void on_timer(struct hark_timer *timer);
+static void on_idle(struct hark_http1_conn *conn);
 static void on_drained(void *owner);
 static void on_end(void *owner);
 static void on_closed(void *owner, int status);
@@ -258,6 +258,7 @@ static void settle(struct hark_http1_conn *conn)
         leave(conn);
     } else if (conn->keep && is_idle(conn)) {
         conn->keep = false;
+        conn->stalled = 0;
         arm(conn, conn->server->limits->idle_timeout_ms);
     }
 }
@@ -295,31 +296,11 @@ void hark_http1_conn_next(struct hark_http1_conn *conn)
 // trusted.
 static void refuse(struct hark_http1_conn *conn, int status, const char *why)
 {
-    static const struct hark_header fields[] = {
-        {HARK_LIT("Content-Type"), HARK_LIT("application/json")},
-        {HARK_LIT("Retry-After"), HARK_LIT(RETRY_TEXT)}, // with 503 only
-    };
     bool is_head = conn->reader != NULL && hark_http1_stage(conn->reader) == HARK_HTTP1_DONE &&
                    hark_slice_is(hark_http1_request(conn->reader)->method, HARK_LIT("HEAD"));
-    struct hark_buf body;
-    hark_buf_init(&body, REFUSAL_MAX);
+    const struct hark_http1_refusal refusal = {.status = status, .why = why};
     hark_stats_add(&conn->server->stats->requests_refused, 1);
-    struct hark_response response = {.status = status, .headers = fields};
-    if (hark_exchange_error_text(&body, hark_slice_text(why)) == 0) { // else the status alone
-        response.header_count = status == 503 ? 2 : 1;
-        response.body = hark_buf_slice(&body);
-    }
-    struct hark_http1_answer answer = {
-        .response = &response,
-        .framing = HARK_HTTP1_SIZED,
-        .length = response.body.len,
-        .is_head = is_head,
-        .with_body = true,
-        .minor = 1,
-    };
-    int sent = hark_http1_out_answer(conn->server, conn->stream, &answer);
-    hark_buf_deinit(&body);
-    if (sent == 0) {
+    if (hark_http1_out_refuse(conn->server, conn->stream, &refusal, is_head) == 0) {
         hark_http1_conn_end(conn);
     } else {
         hark_http1_conn_close(conn, false);
@@ -351,8 +332,20 @@ static void resume(struct hark_http1_conn *conn)
     hark_wheel_cancel(hark_loop_wheel(conn->server->loop), &conn->timer);
     if (conn->state == HARK_HTTP1_SENDING) {
         hark_http1_exchange_pull(conn);
+    } else if (conn->state == HARK_HTTP1_ENDING) {
+        finish(conn);
     } else {
         run(conn);
+    }
+}
+
+// The stream's deadline for its last bytes knows no progress: it must not be asked to send much.
+static void finish(struct hark_http1_conn *conn)
+{
+    if (hark_stream_queued(conn->stream) > FINISH_MAX) {
+        hark_http1_conn_wait(conn);
+    } else {
+        hark_stream_finish(conn->stream, LINGER_MS);
     }
 }
 
@@ -367,9 +360,22 @@ static void on_timer(struct hark_timer *timer)
     } else if (conn->waiting) {
         resume(conn);
     } else if (conn->state == HARK_HTTP1_READING && is_idle(conn)) {
-        leave(conn);
+        on_idle(conn);
     } else if (conn->state == HARK_HTTP1_READING) {
         refuse(conn, 408, "the request did not come in time");
+    }
+}
+
+// A large answer may still be on its way to a slow client; a client that takes nothing of it is
+// gone.
+static void on_idle(struct hark_http1_conn *conn)
+{
+    size_t queued = hark_stream_queued(conn->stream);
+    if (queued > 0 && queued != conn->stalled) {
+        conn->stalled = queued;
+        arm(conn, conn->server->limits->body_timeout_ms);
+    } else {
+        hark_http1_conn_close(conn, queued > 0);
     }
 }
 
@@ -420,7 +426,7 @@ void hark_http1_conn_end(struct hark_http1_conn *conn)
     conn->reader = NULL;
     hark_buf_deinit(&conn->ahead);
     hark_stream_read_stop(conn->stream); // the stream drops what comes
-    hark_stream_finish(conn->stream, LINGER_MS + hark_stream_queued(conn->stream) / LINGER_PACE);
+    finish(conn);
 }
 
 void hark_http1_conn_close(struct hark_http1_conn *conn, bool reset)

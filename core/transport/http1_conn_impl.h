@@ -39,7 +39,7 @@ struct hark_http1_conn {
     struct hark_exchange *exchange; // SERVING
     struct hark_http1_out out;      // SENDING
     struct hark_buf ahead;          // read and not yet looked at
-    size_t stalled; // waiting: what the queue held when the kernel took no more; 0: it did
+    size_t stalled; // what the queue held when the client was last looked at; 0: nothing
     uint8_t state;  // enum hark_http1_conn_state; only set_state assigns it
     bool running;   // requests are being read from `ahead` further up the stack
     bool waiting;   // for the queue to shrink

@@ -9,7 +9,9 @@
 #include "proto/http_date.h"
 #include "transport/exchange.h"
 
-#define PIECE_MAX (64 * 1024)
+#define PIECE_MAX   (64 * 1024)
+#define REFUSAL_MAX 256 // the text of a refusal
+#define RETRY_TEXT  "2" // seconds: when to come back to a server that drains or has no memory
 
 static struct hark_slice date_now(struct hark_server *server);
 
@@ -29,6 +31,35 @@ int hark_http1_out_answer(struct hark_server *server,
     }
     status = hark_stream_send(stream, chunk);
     hark_chunk_unref(chunk);
+    return status;
+}
+
+int hark_http1_out_refuse(struct hark_server *server,
+                          struct hark_stream *stream,
+                          const struct hark_http1_refusal *refusal,
+                          bool is_head)
+{
+    static const struct hark_header fields[] = {
+        {HARK_LIT("Content-Type"), HARK_LIT("application/json")},
+        {HARK_LIT("Retry-After"), HARK_LIT(RETRY_TEXT)}, // with 503 only
+    };
+    struct hark_buf body;
+    hark_buf_init(&body, REFUSAL_MAX);
+    struct hark_response response = {.status = refusal->status, .headers = fields};
+    if (hark_exchange_error_text(&body, hark_slice_text(refusal->why)) == 0) { // else no text
+        response.header_count = refusal->status == 503 ? 2 : 1;
+        response.body = hark_buf_slice(&body);
+    }
+    struct hark_http1_answer answer = {
+        .response = &response,
+        .framing = HARK_HTTP1_SIZED,
+        .length = response.body.len,
+        .is_head = is_head,
+        .with_body = true,
+        .minor = 1,
+    };
+    int status = hark_http1_out_answer(server, stream, &answer);
+    hark_buf_deinit(&body);
     return status;
 }
 

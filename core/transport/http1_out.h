@@ -10,6 +10,7 @@
 
 #include "base/attr.h"
 #include "proto/http1_answer.h"
+#include "proto/http1_guard.h"
 #include "transport/exchange_impl.h"
 #include "transport/server.h"
 
@@ -25,6 +26,13 @@ struct hark_http1_out {
 HARK_MUSTCHECK int hark_http1_out_answer(struct hark_server *server,
                                          struct hark_stream *stream,
                                          struct hark_http1_answer *answer);
+
+// Writes the connection's own refusal: {"error": why}, Connection: close, and Retry-After with 503.
+// is_head: the request was HEAD. As hark_http1_out_answer.
+HARK_MUSTCHECK int hark_http1_out_refuse(struct hark_server *server,
+                                         struct hark_stream *stream,
+                                         const struct hark_http1_refusal *refusal,
+                                         bool is_head);
 
 // Pulls pieces until the queue is full or the body has ended: 0: all of it is queued, the source is
 // done with; EAGAIN: call again when the queue has shrunk; else the body cannot be completed.

@@ -159,6 +159,54 @@ static void test_a_response_may_close(void **state)
     assert_int_equal(f->requests, 1);
 }
 
+#define LARGE (1 << 21)
+
+static void respond_large(struct fixture *f, struct hark_exchange *exchange)
+{
+    char *text = malloc(LARGE);
+    assert_non_null(text);
+    memset(text, 'x', LARGE);
+    const struct hark_response response = {
+        .status = 200, .body = hark_slice(text, LARGE), .close = f->note != NULL};
+    hark_exchange_respond(exchange, &response);
+    free(text);
+}
+
+static void test_a_large_last_answer_arrives_whole(void **state)
+{
+    struct fixture *f = *state;
+    f->handler = respond_large;
+    f->note = f; // closes
+    int fd = client_open(f);
+    client_send(f, fd, HARK_LIT(GET("/")));
+    await(f, &f->requests, 1);
+    bool end = false;
+    size_t got = 0;
+    while (!end) {
+        got += client_read(f, fd, 100000, &end).len; // a look at the loop between two gulps
+        step(f);
+    }
+    assert_int_equal(got, LARGE + strlen(OK_CLOSE("2097152", "")));
+    close(fd);
+}
+
+// Whether the connection would stay or not: who takes nothing of an answer is cut.
+static void test_a_large_answer_that_nobody_reads(void **state)
+{
+    struct fixture *f = *state;
+    f->limits.body_timeout_ms = 30;
+    f->limits.idle_timeout_ms = 30;
+    f->handler = respond_large;
+    for (size_t i = 0; i < 2; i++) {
+        f->note = i == 0 ? NULL : f;
+        int fd = client_open(f);
+        client_send(f, fd, HARK_LIT(GET("/")));
+        await(f, &f->requests, i + 1);
+        await_no_conns(f);
+        close(fd);
+    }
+}
+
 static void test_what_is_no_response_becomes_500(void **state)
 {
     struct fixture *f = *state;
@@ -214,6 +262,8 @@ int main(void)
         TEST(test_refusal_without_text),
         TEST(test_answers_without_body),
         TEST(test_a_response_may_close),
+        TEST(test_a_large_last_answer_arrives_whole),
+        TEST(test_a_large_answer_that_nobody_reads),
         TEST(test_what_is_no_response_becomes_500),
         TEST(test_a_request_stays_readable_until_the_end_of_the_tick),
         TEST(test_moves_to_nowhere),
