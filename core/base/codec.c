@@ -97,30 +97,29 @@ int hark_codec_unhex(struct hark_buf *buf, struct hark_slice text)
 
 int hark_codec_unpercent(struct hark_buf *buf, struct hark_slice text, bool plus_is_space)
 {
-    size_t before = hark_buf_len(buf);
+    char *at = NULL;
+    int status = hark_buf_reserve(buf, text.len, &at); // it only gets shorter
+    if (status != 0) {
+        return status;
+    }
+    size_t len = 0;
     size_t i = 0;
     while (i < text.len) {
         char c = text.ptr[i];
-        size_t used = 1;
-        if (c == '%') {
-            uint8_t high = text.len - i > 2 ? value16(text.ptr[i + 1]) : NO_VALUE;
-            uint8_t low = text.len - i > 2 ? value16(text.ptr[i + 2]) : NO_VALUE;
-            if (high == NO_VALUE || low == NO_VALUE) {
-                hark_buf_truncate(buf, before);
-                return HARK_EINVAL;
-            }
-            c = (char)(high << 4 | low);
-            used = 3;
-        } else if (c == '+' && plus_is_space) {
-            c = ' ';
+        if (c != '%') {
+            at[len++] = c == '+' && plus_is_space ? ' ' : c;
+            i++;
+            continue;
         }
-        int status = hark_buf_append_char(buf, c);
-        if (status != 0) {
-            hark_buf_truncate(buf, before);
-            return status;
+        uint8_t high = text.len - i > 2 ? value16(text.ptr[i + 1]) : NO_VALUE;
+        uint8_t low = text.len - i > 2 ? value16(text.ptr[i + 2]) : NO_VALUE;
+        if (high == NO_VALUE || low == NO_VALUE) {
+            return HARK_EINVAL;
         }
-        i += used;
+        at[len++] = (char)(high << 4 | low);
+        i += 3;
     }
+    hark_buf_commit(buf, len);
     return 0;
 }
 

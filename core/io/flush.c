@@ -6,14 +6,17 @@
 #include "io/flush.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "base/mem.h"
 #include "io/uring.h"
 
 #define SEND_FLAGS (MSG_DONTWAIT | MSG_NOSIGNAL)
-#define PIECES_MAX 64 // pieces in one send
-#define BATCH_MIN  16 // fewer items than this are sent one by one
+#define PIECES_MAX 64   // pieces in one send
+#define BATCH_MIN  16   // fewer items than this are sent one by one
+#define JOIN_MAX   1024 // a queue of several chunks, up to so many bytes together, is sent as one
+#define JOIN_ROOM  (128 * 1024)
 
 struct attempt {
     struct hark_flush_item *item;
@@ -27,14 +30,21 @@ struct hark_flush {
     hark_flush_fn *fn;
     struct hark_uring *uring; // NULL: not made yet, or not to be had
     bool uring_tried;
+    size_t joined; // bytes of join that are in use
     struct attempt batch[HARK_URING_BATCH];
+    char join[JOIN_ROOM];
 };
 
 static bool use_uring(struct hark_flush *flush);
 static void send_batch(struct hark_flush *flush);
 static size_t fill_batch(struct hark_flush *flush);
 static void send_one(struct hark_flush *flush, struct hark_flush_item *item);
-static size_t offer(const struct hark_flush_item *item, const struct iovec *pieces, size_t count);
+static size_t describe(struct hark_flush *flush,
+                       const struct hark_flush_item *item,
+                       struct iovec *pieces,
+                       size_t max);
+static size_t join(struct hark_flush *flush, struct iovec *pieces, size_t count, size_t bytes);
+static size_t sum(const struct iovec *pieces, size_t count);
 static void settle(struct hark_flush *flush, struct attempt attempt, ssize_t result);
 static void take(struct hark_flush *flush, struct attempt attempt, size_t taken);
 static void report(struct hark_flush *flush, struct hark_flush_item *item, int error);
@@ -144,16 +154,17 @@ static size_t fill_batch(struct hark_flush *flush)
     size_t count = 0;
     size_t room = 0;
     struct iovec *pieces = NULL;
+    flush->joined = 0;
     while (!hark_list_is_empty(&flush->queued) &&
            (pieces = hark_uring_room(flush->uring, &room)) != NULL) {
         struct hark_list *node = hark_list_pop(&flush->queued);
         struct hark_flush_item *item = HARK_CONTAINER_OF(node, struct hark_flush_item, node);
-        size_t used = hark_outq_peek(&item->out, pieces, room < PIECES_MAX ? room : PIECES_MAX);
+        size_t used = describe(flush, item, pieces, room < PIECES_MAX ? room : PIECES_MAX);
         if (used == 0) {
             report(flush, item, 0); // nothing to send, only to tell
             continue;
         }
-        flush->batch[count++] = (struct attempt){item, offer(item, pieces, used)};
+        flush->batch[count++] = (struct attempt){item, sum(pieces, used)};
         hark_uring_add(flush->uring, item->fd, used);
     }
     return count;
@@ -162,7 +173,8 @@ static size_t fill_batch(struct hark_flush *flush)
 static void send_one(struct hark_flush *flush, struct hark_flush_item *item)
 {
     struct iovec pieces[PIECES_MAX];
-    size_t used = hark_outq_peek(&item->out, pieces, PIECES_MAX);
+    flush->joined = 0;
+    size_t used = describe(flush, item, pieces, PIECES_MAX);
     if (used == 0) {
         report(flush, item, 0);
         return;
@@ -174,15 +186,42 @@ static void send_one(struct hark_flush *flush, struct hark_flush_item *item)
         struct msghdr message = {.msg_iov = pieces, .msg_iovlen = used};
         sent = sendmsg(item->fd, &message, SEND_FLAGS);
     }
-    settle(flush, (struct attempt){item, offer(item, pieces, used)}, sent < 0 ? -errno : sent);
+    settle(flush, (struct attempt){item, sum(pieces, used)}, sent < 0 ? -errno : sent);
 }
 
-// Bytes in the pieces: all of the queue, but for a queue of very many chunks.
-static size_t offer(const struct hark_flush_item *item, const struct iovec *pieces, size_t count)
+// The pieces of the next send. A few small ones are copied together: that costs less than what the
+// kernel spends on a vector of them.
+static size_t describe(struct hark_flush *flush,
+                       const struct hark_flush_item *item,
+                       struct iovec *pieces,
+                       size_t max)
 {
-    if (HARK_LIKELY(count == 1 && item->out.bytes == pieces[0].iov_len)) {
-        return item->out.bytes;
+    size_t count = hark_outq_peek(&item->out, pieces, max);
+    size_t bytes = item->out.bytes;
+    if (count > 1 && bytes <= JOIN_MAX && bytes <= JOIN_ROOM - flush->joined) {
+        return join(flush, pieces, count, bytes);
     }
+    return count;
+}
+
+static size_t join(struct hark_flush *flush, struct iovec *pieces, size_t count, size_t bytes)
+{
+    if (sum(pieces, count) != bytes) {
+        return count; // more chunks than pieces
+    }
+    char *at = flush->join + flush->joined;
+    flush->joined += bytes;
+    size_t len = 0;
+    for (size_t i = 0; i < count; i++) {
+        memcpy(at + len, pieces[i].iov_base, pieces[i].iov_len);
+        len += pieces[i].iov_len;
+    }
+    pieces[0] = (struct iovec){.iov_base = at, .iov_len = bytes};
+    return 1;
+}
+
+static size_t sum(const struct iovec *pieces, size_t count)
+{
     size_t bytes = 0;
     for (size_t i = 0; i < count; i++) {
         bytes += pieces[i].iov_len;
