@@ -14,6 +14,7 @@
 
 #include "base/codec.h"
 #include "hark.h"
+#include "script/buffer.h"
 
 #define ENCODED_MAX ((size_t)16 << 20)
 
@@ -121,33 +122,22 @@ static int decode(lua_State *L)
     return 1;
 }
 
-// Lua strings can only be made where an error may be raised, the buffer must be freed before that:
-// so the text is first made, then pushed inside a call of its own.
-static int push_text(lua_State *L)
+static int encode_with(lua_State *L, struct hark_buf *buf)
 {
-    const struct hark_buf *buf = lua_touserdata(L, 1);
-    struct hark_slice text = hark_buf_slice(buf);
-    lua_pushlstring(L, text.len == 0 ? "" : text.ptr, text.len);
-    return 1;
+    struct hark_json_error why;
+    int status = hark_json_encode(L, 1, buf, &why);
+    if (status != 0) {
+        return luaL_error(L, "json.encode: %s",
+                          status == HARK_EINVAL ? why.text : hark_strerror(status));
+    }
+    return hark_buffer_push(L, buf);
 }
 
 static int encode(lua_State *L)
 {
     luaL_checkany(L, 1);
-    struct hark_json_error why;
-    struct hark_buf buf;
-    hark_buf_init(&buf, ENCODED_MAX);
-    int status = hark_json_encode(L, 1, &buf, &why);
-    if (status == 0) {
-        lua_pushcfunction(L, push_text);
-        lua_pushlightuserdata(L, &buf);
-        status = lua_pcall(L, 1, 1, 0) == LUA_OK ? 0 : HARK_ENOMEM;
-    }
-    hark_buf_deinit(&buf);
-    if (status == HARK_EINVAL) {
-        return luaL_error(L, "json.encode: %s", why.text);
-    }
-    return status == 0 ? 1 : luaL_error(L, "json.encode: %s", hark_strerror(status));
+    lua_settop(L, 1);
+    return hark_buffer_with(L, ENCODED_MAX, encode_with);
 }
 
 // --- writer ---

@@ -18,7 +18,7 @@ static void drop(void *ctx);
 
 struct hark_pending *hark_pending_new(lua_State *L, struct hark_tasks *tasks)
 {
-    struct hark_pending **list = hark_tasks_pendings(tasks);
+    void **list = hark_tasks_spare(tasks);
     struct hark_pending *pending = *list;
     if (pending != NULL) {
         *list = pending->next;
@@ -77,19 +77,9 @@ static void release(struct hark_pending *pending)
     }
     hark_mem_free(pending->msgs);
     hark_mem_free(pending->bytes);
-    struct hark_pending **list = hark_tasks_pendings(pending->tasks);
+    void **list = hark_tasks_spare(pending->tasks);
     pending->next = *list;
     *list = pending;
-}
-
-void hark_pending_free_all(struct hark_tasks *tasks)
-{
-    struct hark_pending **list = hark_tasks_pendings(tasks);
-    while (*list != NULL) {
-        struct hark_pending *pending = *list;
-        *list = pending->next;
-        hark_mem_free(pending);
-    }
 }
 
 // --- the task's side ---
@@ -98,6 +88,15 @@ int hark_pending_wait(lua_State *L,
                       struct hark_pending *pending,
                       const char *what,
                       hark_pending_push_fn *push)
+{
+    return hark_pending_wait_for(L, pending, what, push, 0);
+}
+
+int hark_pending_wait_for(lua_State *L,
+                          struct hark_pending *pending,
+                          const char *what,
+                          hark_pending_push_fn *push,
+                          uint64_t timeout_ms)
 {
     struct hark_task *task = hark_vm_of(L)->task;
     pending->push = push;
@@ -111,6 +110,7 @@ int hark_pending_wait(lua_State *L,
     pending->task_serial = task->serial;
     return hark_task_wait(L, &(struct hark_wait){
                                  .what = what,
+                                 .timeout_ms = timeout_ms,
                                  .due_status = HARK_ETIMEOUT,
                                  .push = push_results,
                                  .drop = drop,
@@ -131,6 +131,8 @@ static void drop(void *ctx)
     pending->held = false;
     if (!pending->called) {
         release(pending);
+    } else if (pending->abandon != NULL) {
+        pending->abandon(pending);
     }
 }
 

@@ -20,6 +20,7 @@ struct hark_pending;
 typedef int hark_pending_push_fn(lua_State *L, struct hark_pending *pending);
 
 struct hark_pending {
+    struct hark_pending *next; // private: among the recycled ones
     struct hark_position position;
     struct hark_joined joined;
     struct hark_msg **msgs; // references
@@ -28,6 +29,9 @@ struct hark_pending {
     size_t len;
     bool flag;
     int status;
+    void (*abandon)(
+        struct hark_pending *pending); // nobody waits any more; it may call done. May be NULL
+    void *owner;                       // for its use
     /* private */
     hark_pending_push_fn *push;
     struct hark_tasks *tasks;
@@ -35,7 +39,6 @@ struct hark_pending {
     uint64_t task_serial; // 0: nobody waits yet
     bool called;          // the callback is still to come
     bool held;            // the task still wants it
-    struct hark_pending *next;
 };
 
 // Raises when there is no memory. The callback is still to come and the caller holds it.
@@ -53,11 +56,14 @@ int hark_pending_wait(lua_State *L,
                       struct hark_pending *pending,
                       const char *what,
                       hark_pending_push_fn *push);
+// With a time-out of its own; 0: the default.
+int hark_pending_wait_for(lua_State *L,
+                          struct hark_pending *pending,
+                          const char *what,
+                          hark_pending_push_fn *push,
+                          uint64_t timeout_ms);
 
 // nil and the short text that scripts see for a status: "full", "closed", ...
 int hark_pending_refuse(lua_State *L, int status);
-
-// Frees the recycled records.
-void hark_pending_free_all(struct hark_tasks *tasks);
 
 #endif

@@ -34,7 +34,7 @@ struct hark_tasks {
     struct hark_list ready;
     struct hark_defer run_ready;
     struct hark_buf text;
-    struct hark_pending *pendings; // free list of script/pending
+    void *spare; // recycled blocks
 };
 
 static int make_table(lua_State *L);
@@ -98,7 +98,15 @@ void hark_tasks_free(struct hark_tasks *tasks)
             task->drop(task->ctx);
         }
         close_thread(task);
+        if (task->state != IDLE && task->ops->dropped != NULL) {
+            task->ops->dropped(task);
+        }
         hark_mem_free(task);
+    }
+    while (tasks->spare != NULL) {
+        void *block = tasks->spare;
+        memcpy(&tasks->spare, block, sizeof(tasks->spare));
+        hark_mem_free(block);
     }
     hark_buf_deinit(&tasks->text);
     hark_mem_free(tasks->all);
@@ -216,9 +224,9 @@ size_t hark_tasks_live(const struct hark_tasks *tasks)
     return tasks->live;
 }
 
-struct hark_pending **hark_tasks_pendings(struct hark_tasks *tasks)
+void **hark_tasks_spare(struct hark_tasks *tasks)
 {
-    return &tasks->pendings;
+    return &tasks->spare;
 }
 
 // --- running ---

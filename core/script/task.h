@@ -22,9 +22,8 @@
 #include "base/stats.h"
 #include "base/wheel.h"
 
-#define HARK_TASK_ROOM 136
+#define HARK_TASK_ROOM 144
 
-struct hark_pending;
 struct hark_task;
 struct hark_vm;
 
@@ -37,6 +36,8 @@ struct hark_task_ops {
     // Outside Lua, last of all; the task is free when it returns. status: 0, ESCRIPT, ENOMEM,
     // ECANCELED; text: the error with its traceback, borrowed until return.
     void (*ended)(struct hark_task *task, int status, struct hark_slice text);
+    // Instead of ended, when the pool is freed: lets go of what the room holds. May be NULL.
+    void (*dropped)(struct hark_task *task);
     bool endless; // no limit on the total time (services)
 };
 
@@ -119,7 +120,8 @@ void hark_task_wake(struct hark_task *task, int status);
 
 struct hark_vm *hark_tasks_vm(const struct hark_tasks *tasks);
 size_t hark_tasks_live(const struct hark_tasks *tasks); // started or waiting
-// Recycled records of asynchronous results (script/pending).
-struct hark_pending **hark_tasks_pendings(struct hark_tasks *tasks);
+// Blocks of one size that somebody recycles (script/pending): linked by their first word, freed
+// with the pool.
+void **hark_tasks_spare(struct hark_tasks *tasks);
 
 #endif

@@ -162,6 +162,11 @@ int hark_value_put_integer(struct hark_buf *buf, int64_t value)
     return put(buf, INTEGER, &value, sizeof(value));
 }
 
+int hark_value_put_float(struct hark_buf *buf, double value)
+{
+    return put(buf, FLOAT, &value, sizeof(value));
+}
+
 int hark_value_put_string(struct hark_buf *buf, struct hark_slice value)
 {
     return put_text(buf, value);
@@ -411,6 +416,27 @@ int hark_value_take_integer(struct hark_slice *data, int64_t *ret)
 {
     struct hark_slice rest = hark_slice_from(*data, 1);
     if (data->len == 0 || data->ptr[0] != INTEGER || !take(&rest, ret, sizeof(*ret))) {
+        return HARK_EINVAL;
+    }
+    *data = rest;
+    return 0;
+}
+
+int hark_value_take_float(struct hark_slice *data, double *ret)
+{
+    struct hark_slice rest = hark_slice_from(*data, 1);
+    if (data->len == 0 || data->ptr[0] != FLOAT || !take(&rest, ret, sizeof(*ret))) {
+        return HARK_EINVAL;
+    }
+    *data = rest;
+    return 0;
+}
+
+int hark_value_take_array(struct hark_slice *data, uint32_t *ret_count)
+{
+    struct hark_slice rest = hark_slice_from(*data, 1);
+    if (data->len == 0 || (data->ptr[0] != ARRAY && data->ptr[0] != MARKED) ||
+        !take(&rest, ret_count, sizeof(*ret_count))) {
         return HARK_EINVAL;
     }
     *data = rest;

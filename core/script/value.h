@@ -38,6 +38,7 @@ HARK_MUSTCHECK int hark_value_check(lua_State *L, int index, struct hark_value_e
 HARK_MUSTCHECK int hark_value_put_nil(struct hark_buf *buf);
 HARK_MUSTCHECK int hark_value_put_boolean(struct hark_buf *buf, bool value);
 HARK_MUSTCHECK int hark_value_put_integer(struct hark_buf *buf, int64_t value);
+HARK_MUSTCHECK int hark_value_put_float(struct hark_buf *buf, double value);
 HARK_MUSTCHECK int hark_value_put_string(struct hark_buf *buf, struct hark_slice value);
 HARK_MUSTCHECK int hark_value_put_array(struct hark_buf *buf,
                                         uint32_t count);         // `count` values follow
@@ -48,6 +49,9 @@ HARK_MUSTCHECK int hark_value_put_map_end(struct hark_buf *buf); // its end
 // kind.
 HARK_MUSTCHECK int hark_value_take_string(struct hark_slice *data, struct hark_slice *ret);
 HARK_MUSTCHECK int hark_value_take_integer(struct hark_slice *data, int64_t *ret);
+HARK_MUSTCHECK int hark_value_take_float(struct hark_slice *data, double *ret);
+HARK_MUSTCHECK int hark_value_take_array(struct hark_slice *data,
+                                         uint32_t *ret_count); // its values follow
 // Moves behind the first value, whatever it is.
 HARK_MUSTCHECK int hark_value_skip(struct hark_slice *data);
 bool hark_value_is_nil(struct hark_slice data); // the first value; also true when there is none

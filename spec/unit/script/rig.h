@@ -75,9 +75,6 @@ static inline void rig_open(struct rig *rig, const struct hark_vm_limits *limits
 
 static inline void rig_close(struct rig *rig)
 {
-    if (rig->tasks != NULL) {
-        hark_pending_free_all(rig->tasks);
-    }
     hark_tasks_free(rig->tasks);
     hark_vm_free(rig->vm);
     hark_wheel_free(rig->wheel);
@@ -182,7 +179,8 @@ static inline void rig_ended(struct hark_task *task, int status, struct hark_sli
     assert_int_equal(hark_buf_append_slice(&rig->why, text), 0);
 }
 
-static const struct hark_task_ops rig_task_ops = {rig_enter, rig_leave, rig_ended, false};
+static const struct hark_task_ops rig_task_ops = {
+    .enter = rig_enter, .leave = rig_leave, .ended = rig_ended};
 
 static inline struct hark_task *rig_task(struct rig *rig, const char *source)
 {

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: MIT
+//
+// A connection as the script layer keeps it: one small record a session, and a handle for Lua that
+// is made when a handler first sees the connection. The handle is held by a weak table only; it is
+// strong while the connection lives if the script keeps something with it (user, data). Path
+// parameters and query lie in the record as bytes and become tables on first use. So an idle
+// session whose script stores nothing holds no Lua object.
+#ifndef HARK_SCRIPT_CONN_H
+#define HARK_SCRIPT_CONN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <lua.h>
+
+#include "base/attr.h"
+#include "base/list.h"
+#include "base/slice.h"
+
+struct hark_pending;
+struct hark_queue;
+struct hark_run;
+struct hark_script;
+struct hark_session;
+struct hark_slot;
+
+struct hark_conn {
+    struct hark_session *session;
+    struct hark_slot *slot;
+    uint64_t serial;
+    struct hark_run *run;        // the handler that runs or waits; NULL: none
+    struct hark_queue *queue;    // events behind it; NULL: none
+    struct hark_pending *asking; // conn:request waits for the next message
+    struct hark_list ready;      // in hark_script.ready
+    uint32_t version;            // of the code its data is for
+    uint8_t todo;                // set of enum hark_conn_todo: what is still to be called
+    bool is_held;                // the session hands over no message
+    bool is_stepping;            // dispatch is at work on it
+    bool is_opened;              // open has begun: close will be called
+    bool has_handle;             // a Lua handle was made (it may be gone again)
+    bool is_strong;
+    uint32_t packed_len;
+    char packed[]; // params and query, packed values
+};
+
+enum hark_conn_todo { HARK_CONN_OPEN = 1, HARK_CONN_DRAIN = 2, HARK_CONN_CLOSE = 4 };
+
+// User values of a handle.
+enum hark_conn_value {
+    HARK_CONN_DATA = 1,
+    HARK_CONN_USER,
+    HARK_CONN_PARAMS,
+    HARK_CONN_QUERY,
+    HARK_CONN_VALUES = 4
+};
+
+struct hark_conn_handle {
+    struct hark_conn *conn; // NULL: the session is gone
+    uint64_t serial;
+};
+
+// `packed` holds two values: params and query. NULL: no memory.
+HARK_MUSTCHECK struct hark_conn *
+hark_conn_new(struct hark_slot *slot, struct hark_session *session, struct hark_slice packed);
+// The session is released: handles learn of it. Not from inside a run of this connection.
+void hark_conn_free(struct hark_script *script, struct hark_conn *conn);
+
+// --- inside Lua ---
+void hark_conn_open(lua_State *L, struct hark_script *script); // makes the tables; once
+void hark_conn_push(lua_State *L, struct hark_conn *conn);
+// The handle at index; raises for anything else.
+struct hark_conn_handle *hark_conn_check(lua_State *L, int index);
+// NULL for anything else.
+struct hark_conn_handle *hark_conn_test(lua_State *L, int index);
+// The handle on top is kept as long as the session lives.
+void hark_conn_hold(lua_State *L, struct hark_conn *conn);
+// Pushes user (nil: none), params or query of the handle at index.
+void hark_conn_push_user(lua_State *L, int index);
+void hark_conn_push_packed(lua_State *L, int index, enum hark_conn_value which);
+// Pushes the metatable of handles; made by script/bind_conn.
+extern const char hark_conn_metatable;
+
+#endif
