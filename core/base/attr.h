@@ -6,14 +6,14 @@
 
 #include <stddef.h>
 
-#define HARK_MUSTCHECK __attribute__((warn_unused_result))
+#define HARK_MUSTCHECK         __attribute__((warn_unused_result))
 #define HARK_PRINTF(at, first) __attribute__((format(printf, at, first)))
-#define HARK_LIKELY(x) __builtin_expect(!!(x), 1)
-#define HARK_UNLIKELY(x) __builtin_expect(!!(x), 0)
-#define HARK_ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
+#define HARK_LIKELY(x)         __builtin_expect(!!(x), 1)
+#define HARK_UNLIKELY(x)       __builtin_expect(!!(x), 0)
+#define HARK_ARRAY_LEN(a)      (sizeof(a) / sizeof((a)[0]))
 
 // The struct that holds `member` at `ptr`.
-#define HARK_CONTAINER_OF(ptr, type, member)                                                       \
-    ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+#define HARK_CONTAINER_OF(ptr, type, member) \
+    ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 #endif

@@ -32,9 +32,9 @@ HARK_MUSTCHECK int hark_buf_printf(struct hark_buf *buf, const char *format, ...
 HARK_MUSTCHECK int hark_buf_reserve(struct hark_buf *buf, size_t extra, char **ret_at);
 void hark_buf_commit(struct hark_buf *buf, size_t written);
 
-void hark_buf_consume(struct hark_buf *buf, size_t n); // drops n bytes at the front
+void hark_buf_consume(struct hark_buf *buf, size_t n);    // drops n bytes at the front
 void hark_buf_truncate(struct hark_buf *buf, size_t len); // keeps the first len held bytes
-void hark_buf_clear(struct hark_buf *buf);             // keeps the allocation
+void hark_buf_clear(struct hark_buf *buf);                // keeps the allocation
 
 static inline struct hark_slice hark_buf_slice(const struct hark_buf *buf)
 {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // A worker's own handle on bytes: one atomic reference for the worker, a plain count inside it, so
-// that appending a broadcast to ten thousand sockets costs no atomic operation. Never crosses threads.
+// that appending a broadcast to ten thousand sockets costs no atomic operation. Never crosses
+// threads.
 #ifndef HARK_BASE_CHUNK_H
 #define HARK_BASE_CHUNK_H
 

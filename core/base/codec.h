@@ -20,7 +20,8 @@ HARK_MUSTCHECK int hark_codec_hex(struct hark_buf *buf, struct hark_slice data);
 HARK_MUSTCHECK int hark_codec_unbase64(struct hark_buf *buf, struct hark_slice text);
 HARK_MUSTCHECK int hark_codec_unbase64url(struct hark_buf *buf, struct hark_slice text);
 HARK_MUSTCHECK int hark_codec_unhex(struct hark_buf *buf, struct hark_slice text);
-HARK_MUSTCHECK int hark_codec_unpercent(struct hark_buf *buf, struct hark_slice text, bool plus_is_space);
+HARK_MUSTCHECK int
+hark_codec_unpercent(struct hark_buf *buf, struct hark_slice text, bool plus_is_space);
 
 // Appends data as a JSON string with its quotes. Invalid UTF-8 becomes U+FFFD.
 HARK_MUSTCHECK int hark_codec_quote(struct hark_buf *buf, struct hark_slice text);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Digests, MACs, constant-time comparison and random bytes: the only user of OpenSSL outside io/tls.
+// Digests, MACs, constant-time comparison and random bytes: the only user of OpenSSL outside
+// io/tls.
 #ifndef HARK_BASE_DIGEST_H
 #define HARK_BASE_DIGEST_H
 
@@ -18,7 +19,8 @@ enum hark_digest_kind { HARK_DIGEST_MD5, HARK_DIGEST_SHA1, HARK_DIGEST_SHA256, H
 
 // Writes the digest to out[HARK_DIGEST_MAX], its size to *ret_len. 0, HARK_ENOMEM, or HARK_EINVAL
 // when the library does not offer the kind (MD5 in FIPS mode).
-HARK_MUSTCHECK int hark_digest(enum hark_digest_kind kind, struct hark_slice data, uint8_t *out, size_t *ret_len);
+HARK_MUSTCHECK int
+hark_digest(enum hark_digest_kind kind, struct hark_slice data, uint8_t *out, size_t *ret_len);
 HARK_MUSTCHECK int hark_digest_hmac(enum hark_digest_kind kind,
                                     struct hark_slice key,
                                     struct hark_slice data,

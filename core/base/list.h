@@ -70,11 +70,11 @@ static inline void hark_list_splice(struct hark_list *list, struct hark_list *fr
     hark_list_init(from);
 }
 
-#define hark_list_for_each(at, list)                                                               \
+#define hark_list_for_each(at, list) \
     for (struct hark_list *at = (list)->next; at != (list); at = at->next)
 
-#define hark_list_for_each_safe(at, after, list)                                                   \
-    for (struct hark_list *at = (list)->next, *after = at->next; at != (list);                     \
+#define hark_list_for_each_safe(at, after, list)                               \
+    for (struct hark_list *at = (list)->next, *after = at->next; at != (list); \
          at = after, after = at->next)
 
 #endif

@@ -14,7 +14,7 @@ struct hark_slice {
     size_t len;
 };
 
-#define HARK_LIT(text) ((struct hark_slice){"" text, sizeof(text) - 1})
+#define HARK_LIT(text)  ((struct hark_slice){"" text, sizeof(text) - 1})
 #define HARK_SLICE_NONE ((struct hark_slice){NULL, 0})
 
 static inline struct hark_slice hark_slice(const void *ptr, size_t len)

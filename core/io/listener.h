@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // Listening sockets: TCP (v4, v6) with SO_REUSEPORT, so that each worker has its own on the same
-// address, and Unix sockets. Accepts are paced (a bounded number a tick); at the descriptor limit the
-// listener accepts and closes with a reserve descriptor and says so in the counters.
+// address, and Unix sockets. Accepts are paced (a bounded number a tick); at the descriptor limit
+// the listener accepts and closes with a reserve descriptor and says so in the counters.
 #ifndef HARK_IO_LISTENER_H
 #define HARK_IO_LISTENER_H
 
@@ -25,9 +25,12 @@ HARK_MUSTCHECK int hark_listener_open(struct hark_loop *loop,
                                       void *ctx,
                                       struct hark_listener **ret,
                                       int *ret_errno);
-int hark_listener_port(const struct hark_listener *listener); // the real one when 0 was asked; 0 for Unix
-void hark_listener_pause(struct hark_listener *listener);     // stops accepting; the backlog is closed by close
-void hark_listener_close(struct hark_listener *listener);     // no callback after it; frees itself; accepts NULL
+int hark_listener_port(
+    const struct hark_listener *listener); // the real one when 0 was asked; 0 for Unix
+void hark_listener_pause(
+    struct hark_listener *listener); // stops accepting; the backlog is closed by close
+void hark_listener_close(
+    struct hark_listener *listener); // no callback after it; frees itself; accepts NULL
 
 // Raises the soft descriptor limit to the hard one; returns the limit in force.
 unsigned long hark_listener_raise_limit(void);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Mail between threads: an intrusive multi-producer queue per worker. Mail of one producer arrives in
-// its order; mail posted under one lock arrives in lock order. The owner drains it once a tick;
+// Mail between threads: an intrusive multi-producer queue per worker. Mail of one producer arrives
+// in its order; mail posted under one lock arrives in lock order. The owner drains it once a tick;
 // a post from another thread wakes the owner's loop (once per batch), one from its own does not.
 #ifndef HARK_IO_MAILBOX_H
 #define HARK_IO_MAILBOX_H
@@ -24,7 +24,8 @@ struct hark_mail {
 struct hark_mailbox;
 
 // `worker` is handed to each hark_mail_fn. The mailbox belongs to the loop's thread.
-HARK_MUSTCHECK int hark_mailbox_new(struct hark_loop *loop, void *worker, struct hark_mailbox **ret);
+HARK_MUSTCHECK int
+hark_mailbox_new(struct hark_loop *loop, void *worker, struct hark_mailbox **ret);
 void hark_mailbox_free(struct hark_mailbox *mailbox); // undelivered mail is run first; accepts NULL
 
 void hark_mailbox_post(struct hark_mailbox *mailbox, struct hark_mail *mail); // any thread

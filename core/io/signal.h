@@ -10,7 +10,8 @@
 struct hark_signal;
 typedef void hark_signal_fn(void *ctx, int number);
 
-HARK_MUSTCHECK int hark_signal_open(struct hark_loop *loop, int number, hark_signal_fn *fn, void *ctx, struct hark_signal **ret);
+HARK_MUSTCHECK int hark_signal_open(
+    struct hark_loop *loop, int number, hark_signal_fn *fn, void *ctx, struct hark_signal **ret);
 void hark_signal_close(struct hark_signal *signal); // accepts NULL
 
 #endif

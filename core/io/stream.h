@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// A connected byte stream on a socket: readiness by uv_poll_t, our own recv and batched send, output
-// as a queue of shared chunks. Whoever currently owns the stream (HTTP/1.1 connection, WebSocket or
-// SSE transport) receives its events; ownership can be passed on at any time by hark_stream_own.
-// Nothing is written at once: output leaves in the loop's end-of-tick flush, whole queue per socket.
+// A connected byte stream on a socket: readiness by uv_poll_t, our own recv and batched send,
+// output as a queue of shared chunks. Whoever currently owns the stream (HTTP/1.1 connection,
+// WebSocket or SSE transport) receives its events; ownership can be passed on at any time by
+// hark_stream_own. Nothing is written at once: output leaves in the loop's end-of-tick flush, whole
+// queue per socket.
 #ifndef HARK_IO_STREAM_H
 #define HARK_IO_STREAM_H
 
@@ -29,7 +30,8 @@ struct hark_stream_ops {
     // The queue, which the kernel had refused to take in full, is empty again.
     void (*drained)(void *owner);
     // Last event: the stream is gone (status 0 after hark_stream_close, else HARK_E*: EIO for a
-    // reset). Comes from the loop, never inside a call of this header; the pointer is dead afterwards.
+    // reset). Comes from the loop, never inside a call of this header; the pointer is dead
+    // afterwards.
     void (*closed)(void *owner, int status);
 };
 
@@ -42,10 +44,11 @@ HARK_MUSTCHECK int hark_stream_open(struct hark_loop *loop,
 void hark_stream_own(struct hark_stream *stream, const struct hark_stream_ops *ops, void *owner);
 
 void hark_stream_read_start(struct hark_stream *stream); // idempotent
-void hark_stream_read_stop(struct hark_stream *stream);  // idempotent; no read event after it returns
+void hark_stream_read_stop(
+    struct hark_stream *stream); // idempotent; no read event after it returns
 
-// Appends one chunk (the stream takes its own reference). 0; ECLOSED after close or when the peer is
-// gone; ENOMEM. Never fails for size: the caller bounds the queue by hark_stream_queued.
+// Appends one chunk (the stream takes its own reference). 0; ECLOSED after close or when the peer
+// is gone; ENOMEM. Never fails for size: the caller bounds the queue by hark_stream_queued.
 HARK_MUSTCHECK int hark_stream_send(struct hark_stream *stream, struct hark_chunk *chunk);
 // As send, copying `data` into a chunk of its own.
 HARK_MUSTCHECK int hark_stream_write(struct hark_stream *stream, struct hark_slice data);
@@ -60,8 +63,8 @@ void hark_stream_finish(struct hark_stream *stream, uint64_t linger_ms);
 // Drops queued output and closes; `reset` sends RST instead of FIN. `closed` follows from the loop.
 void hark_stream_close(struct hark_stream *stream, bool reset);
 
-// Takes the socket out of this loop, to be opened on another worker's: *ret_fd is the caller's. Only
-// with an empty queue (else EAGAIN). No event follows, the stream frees itself.
+// Takes the socket out of this loop, to be opened on another worker's: *ret_fd is the caller's.
+// Only with an empty queue (else EAGAIN). No event follows, the stream frees itself.
 HARK_MUSTCHECK int hark_stream_detach(struct hark_stream *stream, int *ret_fd);
 
 // Peer address, filled at open. Port in host order; 0 for a Unix socket.
