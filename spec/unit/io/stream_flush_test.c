@@ -118,7 +118,7 @@ static void test_order_under_random_partial_writes(void **state)
 {
     (void)state;
 
-    enum { TOTAL = 400000 };
+    enum { TOTAL = 120000 };
     struct crowd crowd;
     open_crowd(&crowd, STREAMS, 4608, MIXED);
     srandom(11);

@@ -8,6 +8,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -172,6 +173,8 @@ static inline void tcp_pair(int ends[2], int sndbuf)
     assert_int_equal(connect(ends[0], (struct sockaddr *)&at, sizeof(at)), 0);
     ends[1] = accept(listener, NULL, NULL);
     assert_true(ends[1] >= 0);
+    int on = 1; // the peer's part: the stream sets it by itself
+    assert_int_equal(setsockopt(ends[1], IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)), 0);
     assert_int_equal(close(listener), 0);
 }
 
