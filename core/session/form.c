@@ -166,8 +166,10 @@ int hark_form_prefix(const struct hark_transport_ops *ops,
 {
     char id[HARK_TRANSPORT_ID_MAX];
     size_t id_len = 0;
-    if (stands(ops, msg)) {
-        id_len = places != NULL ? ops->cursor(places, id) : own_id(ops, msg, id);
+    if (stands(ops, msg) && places == NULL) {
+        id_len = own_id(ops, msg, id);
+    } else if (stands(ops, msg) && places->count > 0) {
+        id_len = ops->cursor(places, id);
     }
     return ops->prefix(buf, hark_slice(id, id_len), body_len);
 }

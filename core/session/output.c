@@ -142,7 +142,8 @@ static int stream(struct hark_session *session,
         }
         hark_outbox_pass(&places, msgs[i]);
         status = hark_form_append(env, ops, msgs[i], is_own ? NULL : &places, &env->block);
-        has_carried = has_carried || (msgs[i]->flags & HARK_MSG_OUTSIDE) == 0;
+        bool stands = (msgs[i]->flags & HARK_MSG_OUTSIDE) == 0 && (is_own || places.count > 0);
+        has_carried = has_carried || stands;
         sent++;
     }
     if (status == 0 && sent > 0) {

@@ -176,7 +176,6 @@ void hark_session_opened(struct hark_session *session)
     } else if (aside != NULL) {
         hark_places_deinit(&session->aside->resume);
     }
-    hark_session_refresh(session);
     hark_output_greet(session);
 }
 
@@ -208,6 +207,7 @@ static void set_state(struct hark_session *session, enum hark_session_state stat
                  HARK_F_TEXT("from", names[session->state]), HARK_F_TEXT("to", names[state]));
     }
     session->state = (uint8_t)state;
+    hark_session_refresh(session);
 }
 
 static void on_timer(struct hark_timer *timer)
@@ -313,6 +313,7 @@ void hark_session_part(struct hark_session *session, const struct hark_ending *e
     session->ops = NULL;
     session->output = NULL;
     transport->session = NULL;
+    hark_session_refresh(session);
     ops->end(transport, session, ending);
 }
 
