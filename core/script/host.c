@@ -17,6 +17,7 @@
 #include "script/conn.h"
 #include "script/dispatch.h"
 #include "script/engine.h"
+#include "script/library.h"
 #include "script/look.h"
 #include "script/request.h"
 #include "script/retire.h"
@@ -107,8 +108,10 @@ static int build(struct hark_script *script, const struct hark_script_options *o
     }
     struct hark_buf why;
     hark_buf_init(&why, WHY_MAX);
-    const struct hark_vm_options vm = {
-        .lua_dir = options->lua_dir, .limits = &script->limits, .owner = script};
+    const struct hark_vm_options vm = {.lua_dir = options->lua_dir,
+                                       .limits = &script->limits,
+                                       .open = hark_library_open,
+                                       .owner = script};
     status = hark_vm_new(&vm, &script->vm, &why);
     if (status == 0) {
         status = build_parts(script, options);

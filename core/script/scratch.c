@@ -4,6 +4,7 @@
 #include "script/scratch.h"
 
 #include "script/bind.h"
+#include "script/library.h"
 
 static int open_core(lua_State *L)
 {
@@ -25,7 +26,8 @@ int hark_scratch_new(const char *lua_dir,
                      struct hark_vm **ret,
                      struct hark_buf *ret_why)
 {
-    const struct hark_vm_options options = {.lua_dir = lua_dir, .limits = limits, .scratch = true};
+    const struct hark_vm_options options = {
+        .lua_dir = lua_dir, .limits = limits, .open = hark_library_open, .scratch = true};
     struct hark_vm *vm = NULL;
     int status = hark_vm_new(&options, &vm, ret_why);
     if (status != 0) {

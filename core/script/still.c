@@ -13,11 +13,11 @@ static const char metatable_key;
 static int leave(lua_State *L);
 static int call_rest(lua_State *L);
 
-void hark_still_enter(lua_State *L, const char *place)
+// Pushes the value that puts the place back when it is closed.
+static void push_guard(lua_State *L)
 {
-    struct hark_vm *vm = hark_vm_of(L);
     const char **outer = lua_newuserdatauv(L, sizeof(*outer), 0);
-    *outer = vm->place;
+    *outer = hark_vm_of(L)->place;
     if (lua_rawgetp(L, LUA_REGISTRYINDEX, &metatable_key) != LUA_TTABLE) {
         lua_pop(L, 1);
         lua_createtable(L, 0, 1);
@@ -27,8 +27,19 @@ void hark_still_enter(lua_State *L, const char *place)
         lua_rawsetp(L, LUA_REGISTRYINDEX, &metatable_key);
     }
     lua_setmetatable(L, -2);
-    lua_toclose(L, -1);
-    vm->place = place;
+}
+
+// A marked slot must not move: it is marked where it stays.
+static void mark(lua_State *L, int guard, const char *place)
+{
+    lua_toclose(L, guard);
+    hark_vm_of(L)->place = place;
+}
+
+void hark_still_enter(lua_State *L, const char *place)
+{
+    push_guard(L);
+    mark(L, -1, place);
 }
 
 static int leave(lua_State *L)
@@ -42,8 +53,9 @@ int hark_still_no_wait(lua_State *L)
 {
     const char *place = luaL_checkstring(L, 1);
     luaL_checkany(L, 2);
-    hark_still_enter(L, place);
+    push_guard(L);
     lua_insert(L, 2);
+    mark(L, 2, place);
     lua_call(L, lua_gettop(L) - 3, LUA_MULTRET);
     return lua_gettop(L) - 2;
 }
@@ -59,8 +71,9 @@ int hark_still_limited(lua_State *L)
     struct hark_vm *vm = hark_vm_of(L);
     const char *place = luaL_checkstring(L, 1);
     luaL_checkany(L, 2);
-    hark_still_enter(L, place);
+    push_guard(L);
     lua_insert(L, 2);
+    mark(L, 2, place);
     lua_pushcfunction(L, hark_vm_traceback);
     lua_insert(L, 3);
     lua_pushcfunction(L, call_rest);

@@ -14,10 +14,9 @@
 #include "hark.h"
 #include "script/vm.h"
 
-#define IDLE_MAX     256 // coroutines kept for later
-#define TASKS_MAX    (1u << 20)
-#define TEXT_MAX     16384
-#define STATUS_TOTAL 1 // wake status: the whole run took too long
+#define IDLE_MAX  256 // coroutines kept for later
+#define TASKS_MAX (1u << 20)
+#define TEXT_MAX  16384
 
 enum state { IDLE, FRESH, READY, RUNNING, WAITING };
 
@@ -45,7 +44,6 @@ static int trampoline(lua_State *L);
 static int after(lua_State *L, int status, lua_KContext context);
 static void suspend(struct hark_task *task);
 static void on_due(struct hark_timer *timer);
-static int on_woken(lua_State *L, int status, lua_KContext context);
 static void end(struct hark_task *task, int lua_status, bool stopped);
 static void put_away(struct hark_task *task);
 static void close_thread(struct hark_task *task);
@@ -214,6 +212,11 @@ struct hark_task *hark_task_find(struct hark_tasks *tasks, uint32_t index, uint6
     return task != NULL && task->state != IDLE && task->serial == serial ? task : NULL;
 }
 
+const struct hark_tasks_options *hark_tasks_options(const struct hark_tasks *tasks)
+{
+    return &tasks->options;
+}
+
 struct hark_vm *hark_tasks_vm(const struct hark_tasks *tasks)
 {
     return tasks->options.vm;
@@ -318,64 +321,7 @@ static int after(lua_State *L, int status, lua_KContext context)
     return 0;
 }
 
-// --- waiting ---
-
-struct hark_task *hark_task_check_wait(lua_State *L, const char *what)
-{
-    struct hark_vm *vm = hark_vm_of(L);
-    if (HARK_UNLIKELY(vm->place != NULL)) {
-        luaL_error(L, "%s cannot be called in %s, which cannot wait", what, vm->place);
-    } else if (HARK_UNLIKELY(vm->task == NULL)) {
-        luaL_error(L, "%s cannot be called while a script is loading", what);
-    } else if (HARK_UNLIKELY(!lua_isyieldable(L))) {
-        luaL_error(L,
-                   "%s cannot wait inside a function that C calls back (table.sort, string.gsub)",
-                   what);
-    }
-    return vm->task;
-}
-
-static void drop_context(struct hark_task *task)
-{
-    if (task->drop != NULL) {
-        void (*drop)(void *) = task->drop;
-        task->drop = NULL;
-        drop(task->ctx);
-    }
-}
-
-void hark_task_own(struct hark_task *task, void (*drop)(void *ctx), void *ctx)
-{
-    drop_context(task);
-    task->drop = drop;
-    task->ctx = ctx;
-}
-
-void hark_task_disown(struct hark_task *task)
-{
-    drop_context(task);
-}
-
-int hark_task_wait(lua_State *L, const struct hark_wait *wait)
-{
-    struct hark_vm *vm = hark_vm_of(L);
-    struct hark_task *task = vm->task;
-    const struct hark_tasks_options *options = &task->tasks->options;
-    drop_context(task); // of a wait whose results could not be pushed
-    task->push = wait->push;
-    task->drop = wait->drop;
-    task->ctx = wait->ctx;
-    task->due_status = wait->due_status;
-    if (task->cancelled || task->retired) {
-        task->woken = task->cancelled ? HARK_ECANCELED : HARK_EAGAIN;
-        return on_woken(L, LUA_OK, 0);
-    }
-    uint64_t timeout = wait->timeout_ms != 0 ? wait->timeout_ms : options->wait_ms;
-    uint64_t now = *options->now_ms;
-    task->wait_due_ms = timeout > UINT64_MAX - now ? UINT64_MAX : now + timeout;
-    vm->passing = true;
-    return lua_yieldk(L, 0, 0, on_woken);
-}
+// --- waiting; what happens in the coroutine is in task_wait.c ---
 
 static void suspend(struct hark_task *task)
 {
@@ -397,7 +343,7 @@ static void on_due(struct hark_timer *timer)
 {
     struct hark_task *task = HARK_CONTAINER_OF(timer, struct hark_task, timer);
     bool total = task->total_due_ms != 0 && task->total_due_ms < task->wait_due_ms;
-    hark_task_wake(task, total ? STATUS_TOTAL : task->due_status);
+    hark_task_wake(task, total ? HARK_TASK_TOTAL : task->due_status);
 }
 
 void hark_task_wake(struct hark_task *task, int status)
@@ -410,44 +356,6 @@ void hark_task_wake(struct hark_task *task, int status)
     hark_wheel_cancel(task->tasks->options.wheel, &task->timer);
     hark_stats_sub(&task->tasks->options.stats->tasks_waiting, 1);
     hark_task_post(task);
-}
-
-// In the coroutine that waited, after all those through which the wait had passed.
-static int on_woken(lua_State *L, int status, lua_KContext context)
-{
-    (void)status;
-    (void)context;
-    struct hark_vm *vm = hark_vm_of(L);
-    struct hark_task *task = vm->task;
-    vm->passing = false;
-    if (task->woken == 0) {
-        int count = task->push(L, task->ctx);
-        drop_context(task);
-        return count;
-    }
-    drop_context(task);
-    switch (task->woken) {
-    case HARK_ECANCELED: return luaL_error(L, "cancelled");
-    case STATUS_TOTAL:
-        return luaL_error(L, "limit: total time, %d s",
-                          (int)(task->tasks->options.total_ms / 1000));
-    case HARK_EAGAIN:
-        lua_pushnil(L);
-        lua_pushliteral(L, "retired");
-        return 2;
-    case HARK_ETIMEOUT:
-        lua_pushnil(L);
-        lua_pushliteral(L, "timeout");
-        return 2;
-    case HARK_ECLOSED:
-        lua_pushnil(L);
-        lua_pushliteral(L, "closed");
-        return 2;
-    default:
-        lua_pushnil(L);
-        lua_pushstring(L, hark_strerror(task->woken));
-        return 2;
-    }
 }
 
 void hark_task_retire(struct hark_task *task)
@@ -471,7 +379,7 @@ static void end(struct hark_task *task, int lua_status, bool stopped)
     struct hark_stats *stats = tasks->options.stats;
     bool broken = lua_status != LUA_OK;
     int failed = broken ? lua_status : task->failed;
-    drop_context(task);
+    hark_task_disown(task);
     hark_buf_clear(&tasks->text);
     if (failed != LUA_OK) {
         hark_vm_error_text(vm, task->co, failed, &tasks->text);

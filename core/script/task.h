@@ -22,7 +22,8 @@
 #include "base/stats.h"
 #include "base/wheel.h"
 
-#define HARK_TASK_ROOM 144
+#define HARK_TASK_ROOM  144
+#define HARK_TASK_TOTAL 1 // a wake status: the run has taken too long in all
 
 struct hark_task;
 struct hark_vm;
@@ -118,6 +119,7 @@ void hark_task_disown(struct hark_task *task);
 // Ends the wait (if there is one) with a status; it goes on from the defer queue.
 void hark_task_wake(struct hark_task *task, int status);
 
+const struct hark_tasks_options *hark_tasks_options(const struct hark_tasks *tasks);
 struct hark_vm *hark_tasks_vm(const struct hark_tasks *tasks);
 size_t hark_tasks_live(const struct hark_tasks *tasks); // started or waiting
 // Blocks of one size that somebody recycles (script/pending): linked by their first word, freed

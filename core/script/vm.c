@@ -13,8 +13,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "hark.h"
-#include "script/coroutine.h"
-#include "script/xpcall.h"
 
 #define TRACEBACK_MARK "\nstack traceback:\n"
 
@@ -55,7 +53,7 @@ int hark_vm_new(const struct hark_vm_options *options,
     lua_atpanic(vm->L, panic);
     *hark_vm_space(vm->L) = (uintptr_t)vm;
     lua_pushcfunction(vm->L, set_up);
-    lua_pushlightuserdata(vm->L, (void *)(uintptr_t)options->lua_dir);
+    lua_pushlightuserdata(vm->L, (void *)(uintptr_t)options);
     int status = lua_pcall(vm->L, 1, 0, 0);
     if (status != LUA_OK) {
         hark_vm_error_text(vm, vm->L, status, ret_why);
@@ -90,15 +88,16 @@ void hark_vm_preload(lua_State *L, const char *name, lua_CFunction open)
 static int set_up(lua_State *L)
 {
     struct hark_vm *vm = hark_vm_of(L);
-    const char *lua_dir = lua_touserdata(L, 1);
+    const struct hark_vm_options *options = lua_touserdata(L, 1);
     hark_watchdog_init(&vm->dog, L);
     lua_setwarnf(L, warn, vm);
     luaL_openlibs(L);
-    hark_coroutine_open(L);
-    hark_xpcall_open(L);
+    if (options->open != NULL) {
+        options->open(L);
+    }
     // Modules come from one directory; C modules from nowhere.
     lua_getglobal(L, "package");
-    lua_pushfstring(L, "%s/?.lua;%s/?/init.lua", lua_dir, lua_dir);
+    lua_pushfstring(L, "%s/?.lua;%s/?/init.lua", options->lua_dir, options->lua_dir);
     lua_setfield(L, -2, "path");
     lua_pushliteral(L, "");
     lua_setfield(L, -2, "cpath");

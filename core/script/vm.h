@@ -77,6 +77,7 @@ static inline struct hark_vm *hark_vm_of(lua_State *L)
 struct hark_vm_options {
     const char *lua_dir;                 // holds hark/*.lua
     const struct hark_vm_limits *limits; // NULL: the defaults
+    void (*open)(lua_State *L);          // puts functions in the place of Lua's own; NULL: none
     void *owner;
     bool scratch;
 };

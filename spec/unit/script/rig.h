@@ -25,6 +25,7 @@
 #include "base/stats.h"
 #include "base/wheel.h"
 #include "hark.h"
+#include "script/library.h"
 #include "script/pending.h"
 #include "script/task.h"
 #include "script/vm.h"
@@ -54,7 +55,7 @@ static inline void rig_open_vm(struct rig *rig, const struct hark_vm_limits *lim
     rig->wheel = hark_wheel_new(rig->now_ms);
     assert_non_null(rig->wheel);
     const struct hark_vm_options options = {
-        .lua_dir = "/nonexistent", .limits = limits, .owner = rig};
+        .lua_dir = "/nonexistent", .limits = limits, .open = hark_library_open, .owner = rig};
     assert_int_equal(hark_vm_new(&options, &rig->vm, &rig->why), 0);
 }
 
