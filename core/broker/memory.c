@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The embedded broker's operations (hub/broker.h): take the stripe's lock, let the entry do it, let go,
-// call back. A worker's side of a channel is closed by mail, so that whatever was on its way to the
-// worker has come before.
+// The embedded broker's operations (hub/broker.h): take the stripe's lock, let the entry do it, let
+// go, call back. A worker's side of a channel is closed by mail, so that whatever was on its way to
+// the worker has come before.
 #include "broker/memory.h"
 
 #include <assert.h>
@@ -47,7 +47,8 @@ static int on_open(struct hark_broker *broker,
                    const struct hark_channel_options *options,
                    const struct hark_feed_events *events,
                    struct hark_feed **ret);
-static int on_read(struct hark_feed *base, const struct hark_read *ask, hark_broker_read_fn *fn, void *ctx);
+static int
+on_read(struct hark_feed *base, const struct hark_read *ask, hark_broker_read_fn *fn, void *ctx);
 static int on_enter(struct hark_feed *base,
                     const struct hark_member *member,
                     uint64_t serial,
@@ -179,10 +180,9 @@ static int on_publish(struct hark_broker *broker,
                       void *ctx)
 {
     (void)worker; // all workers are one to the log
-    struct memory *memory = memory_of(broker);
-    const struct place place = place_of(memory, publication->msg->channel);
+    const struct place place = place_of(memory_of(broker), publication->msg->channel);
     struct hark_position position = {0, 0};
-    uint64_t now = now_ms(memory);
+    uint64_t now = now_ms(memory_of(broker));
     hark_memory_shard_lock(place.shard);
     int status = hark_memory_shard_append(place.shard, place.hash, publication, now, &position);
     hark_memory_shard_unlock(place.shard);
@@ -229,7 +229,8 @@ static int on_open(struct hark_broker *broker,
     return 0;
 }
 
-static int on_read(struct hark_feed *base, const struct hark_read *ask, hark_broker_read_fn *fn, void *ctx)
+static int
+on_read(struct hark_feed *base, const struct hark_read *ask, hark_broker_read_fn *fn, void *ctx)
 {
     struct hark_memory_feed *feed = feed_of(base);
     struct hark_msg *msgs[BATCH];
@@ -269,8 +270,8 @@ static void on_leave(struct hark_feed *base, struct hark_seat *seat)
     hark_memory_shard_unlock(feed->shard);
 }
 
-// Presence has changed: told at the end of this worker's tick, so that what cancels out until then is
-// never told.
+// Presence has changed: told at the end of this worker's tick, so that what cancels out until then
+// is never told.
 static void news(struct hark_memory_feed *feed)
 {
     if (hark_presence_has_news(&feed->entry->presence)) {
@@ -376,7 +377,8 @@ static int on_members(struct hark_broker *broker,
     size_t count = 0;
     int status = 0;
     hark_memory_shard_lock(place.shard);
-    const struct hark_memory_entry *entry = hark_memory_shard_find(place.shard, channel, place.hash);
+    const struct hark_memory_entry *entry =
+        hark_memory_shard_find(place.shard, channel, place.hash);
     if (entry != NULL) {
         status = hark_presence_copy(&entry->presence, &members, &count);
     }
@@ -395,9 +397,8 @@ static int on_configure(struct hark_broker *broker,
                         const struct hark_channel_options *options)
 {
     (void)worker;
-    struct memory *memory = memory_of(broker);
-    const struct place place = place_of(memory, channel);
-    uint64_t now = now_ms(memory);
+    const struct place place = place_of(memory_of(broker), channel);
+    uint64_t now = now_ms(memory_of(broker));
     hark_memory_shard_lock(place.shard);
     struct hark_memory_entry *entry = hark_memory_shard_find(place.shard, channel, place.hash);
     int status = entry == NULL ? HARK_ENOENT : hark_memory_entry_configure(entry, options, now);
@@ -417,9 +418,8 @@ static int on_configure(struct hark_broker *broker,
 static int on_clear(struct hark_broker *broker, unsigned worker, struct hark_slice channel)
 {
     (void)worker;
-    struct memory *memory = memory_of(broker);
-    const struct place place = place_of(memory, channel);
-    uint64_t now = now_ms(memory);
+    const struct place place = place_of(memory_of(broker), channel);
+    uint64_t now = now_ms(memory_of(broker));
     hark_memory_shard_lock(place.shard);
     struct hark_memory_entry *entry = hark_memory_shard_find(place.shard, channel, place.hash);
     if (entry != NULL) {
@@ -442,7 +442,8 @@ static int on_each(struct hark_broker *broker, unsigned worker, hark_broker_each
             return status;
         }
         for (size_t at = 0; at < count; at++) {
-            fn(ctx, hark_slice(rows[at].name, rows[at].name_len), rows[at].subscribers, rows[at].top, rows[at].held);
+            fn(ctx, hark_slice(rows[at].name, rows[at].name_len), rows[at].subscribers,
+               rows[at].top, rows[at].held);
         }
         hark_mem_free(rows);
     }

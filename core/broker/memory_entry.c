@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// A channel's entry. Appending is in two halves: first everything that needs memory, then what cannot
-// fail, so that a message either has its place with all its readers or none.
+// A channel's entry. Appending is in two halves: first everything that needs memory, then what
+// cannot fail, so that a message either has its place with all its readers or none.
 #include "broker/memory_entry.h"
 
 #include <string.h>
@@ -48,9 +48,7 @@ int hark_memory_entry_new(struct hark_slice name,
     hark_list_init(&entry->node);
     hark_list_init(&entry->news);
     hark_list_init(&entry->feeds);
-    hark_history_init(&entry->history,
-                      entry->options.history_count,
-                      entry->options.history_bytes,
+    hark_history_init(&entry->history, entry->options.history_count, entry->options.history_bytes,
                       entry->options.ttl_ms);
     hark_presence_init(&entry->presence, entry->options.presence);
     if (entry->options.slow == HARK_SLOW_LATEST) {
@@ -88,9 +86,11 @@ bool hark_memory_entry_is_empty(const struct hark_memory_entry *entry)
            (entry->latest == NULL || entry->latest->count == 0);
 }
 
-struct hark_position hark_memory_entry_next(const struct hark_memory_entry *entry, const struct hark_msg *msg)
+struct hark_position hark_memory_entry_next(const struct hark_memory_entry *entry,
+                                            const struct hark_msg *msg)
 {
-    return (struct hark_position){entry->top.epoch, hark_msg_is_logged(msg) ? entry->top.offset + 1 : 0};
+    return (struct hark_position){entry->top.epoch,
+                                  hark_msg_is_logged(msg) ? entry->top.offset + 1 : 0};
 }
 
 int hark_memory_entry_append(struct hark_memory_entry *entry, struct hark_msg *msg, uint64_t now_ms)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// One channel of the memory broker: its log, history, newest messages per key, presence, and the feeds
-// of the workers that listen. Everything here is called under the stripe's lock.
+// One channel of the memory broker: its log, history, newest messages per key, presence, and the
+// feeds of the workers that listen. Everything here is called under the stripe's lock.
 #ifndef HARK_BROKER_MEMORY_ENTRY_H
 #define HARK_BROKER_MEMORY_ENTRY_H
 
@@ -48,9 +48,11 @@ struct hark_slice hark_memory_entry_name(const struct hark_memory_entry *entry);
 bool hark_memory_entry_is_empty(const struct hark_memory_entry *entry);
 
 // Where the message will stand.
-struct hark_position hark_memory_entry_next(const struct hark_memory_entry *entry, const struct hark_msg *msg);
+struct hark_position hark_memory_entry_next(const struct hark_memory_entry *entry,
+                                            const struct hark_msg *msg);
 // Gives the message its place, keeps it and hands it to all feeds. ENOMEM: nothing has changed.
-HARK_MUSTCHECK int hark_memory_entry_append(struct hark_memory_entry *entry, struct hark_msg *msg, uint64_t now_ms);
+HARK_MUSTCHECK int
+hark_memory_entry_append(struct hark_memory_entry *entry, struct hark_msg *msg, uint64_t now_ms);
 
 // References to what `ask` asks for; ret_msgs has room for ask->max_count. Returns how many.
 size_t hark_memory_entry_read(struct hark_memory_entry *entry,

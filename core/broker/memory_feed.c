@@ -30,7 +30,8 @@ void hark_memory_feed_free(struct hark_memory_feed *feed)
 
 int hark_memory_feed_reserve(struct hark_memory_feed *feed, const struct hark_msg *msg)
 {
-    if (feed->runs.count >= HARK_MEMORY_QUEUE_COUNT || feed->runs.bytes >= HARK_MEMORY_QUEUE_BYTES) {
+    if (feed->runs.count >= HARK_MEMORY_QUEUE_COUNT ||
+        feed->runs.bytes >= HARK_MEMORY_QUEUE_BYTES) {
         hark_runs_clear(&feed->runs);
     }
     return hark_runs_reserve(&feed->runs, msg);

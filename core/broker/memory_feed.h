@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The memory broker's feed: a queue of runs that publishers fill under the stripe's lock, and the mail
-// that tells the worker of it. Many messages, one mail: it is posted when there is none on its way.
+// The memory broker's feed: a queue of runs that publishers fill under the stripe's lock, and the
+// mail that tells the worker of it. Many messages, one mail: it is posted when there is none on its
+// way.
 #ifndef HARK_BROKER_MEMORY_FEED_H
 #define HARK_BROKER_MEMORY_FEED_H
 
@@ -29,17 +30,19 @@ struct hark_memory_feed {
     /* under the shard's lock */
     struct hark_list node; // in entry->feeds until it is closed
     struct hark_runs runs;
-    bool is_posted;       // the mail is on its way
+    bool is_posted; // the mail is on its way
     bool is_closing;
-    bool is_configured;   // options have changed
-    bool is_announcing;   // presence has news
+    bool is_configured; // options have changed
+    bool is_announcing; // presence has news
 };
 
-HARK_MUSTCHECK struct hark_memory_feed *hark_memory_feed_new(struct hark_mailbox *mailbox, hark_mail_fn *on_mail);
+HARK_MUSTCHECK struct hark_memory_feed *hark_memory_feed_new(struct hark_mailbox *mailbox,
+                                                             hark_mail_fn *on_mail);
 void hark_memory_feed_free(struct hark_memory_feed *feed);
 
 // Room for one more message, so that push cannot fail.
-HARK_MUSTCHECK int hark_memory_feed_reserve(struct hark_memory_feed *feed, const struct hark_msg *msg);
+HARK_MUSTCHECK int hark_memory_feed_reserve(struct hark_memory_feed *feed,
+                                            const struct hark_msg *msg);
 void hark_memory_feed_push(struct hark_memory_feed *feed, struct hark_msg *msg); // and ring
 void hark_memory_feed_ring(struct hark_memory_feed *feed);
 

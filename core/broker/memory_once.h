@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Idempotency keys of one stripe: what was published with `once` in the last 5 minutes, and where it
-// stands. Bounded: beyond the maximum the oldest key is forgotten.
+// Idempotency keys of one stripe: what was published with `once` in the last 5 minutes, and where
+// it stands. Bounded: beyond the maximum the oldest key is forgotten.
 #ifndef HARK_BROKER_MEMORY_ONCE_H
 #define HARK_BROKER_MEMORY_ONCE_H
 
@@ -37,7 +37,7 @@ HARK_MUSTCHECK int hark_memory_once_add(struct hark_memory_once *once,
                                         struct hark_slice key,
                                         uint64_t now_ms,
                                         struct hark_position position);
-void hark_memory_once_undo(struct hark_memory_once *once);                              // the last add
+void hark_memory_once_undo(struct hark_memory_once *once); // the last add
 void hark_memory_once_expire(struct hark_memory_once *once, uint64_t now_ms, unsigned max_steps);
 
 #endif

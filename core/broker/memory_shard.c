@@ -43,7 +43,8 @@ void hark_memory_shard_deinit(struct hark_memory_shard *shard)
 {
     struct hark_memory_entry *entry = NULL;
     struct hark_memory_entry *after = NULL;
-    HASH_ITER (hh, shard->entries, entry, after) {
+    HASH_ITER(hh, shard->entries, entry, after)
+    {
         HASH_DEL(shard->entries, entry);
         hark_memory_entry_free(entry);
     }
@@ -61,7 +62,8 @@ void hark_memory_shard_unlock(struct hark_memory_shard *shard)
     (void)pthread_mutex_unlock(&shard->lock); // held by this thread
 }
 
-struct hark_memory_entry *hark_memory_shard_find(struct hark_memory_shard *shard, struct hark_slice name, uint64_t hash)
+struct hark_memory_entry *
+hark_memory_shard_find(struct hark_memory_shard *shard, struct hark_slice name, uint64_t hash)
 {
     struct hark_memory_entry *entry = NULL;
     HASH_FIND_BYHASHVALUE(hh, shard->entries, name.ptr, name.len, (unsigned)hash, entry);
@@ -104,7 +106,9 @@ int hark_memory_shard_make(struct hark_memory_shard *shard,
     return 0;
 }
 
-void hark_memory_shard_settle(struct hark_memory_shard *shard, struct hark_memory_entry *entry, uint64_t now_ms)
+void hark_memory_shard_settle(struct hark_memory_shard *shard,
+                              struct hark_memory_entry *entry,
+                              uint64_t now_ms)
 {
     bool is_empty = hark_memory_entry_is_empty(entry);
     if (is_empty == entry->is_idle) {
@@ -159,7 +163,9 @@ int hark_memory_shard_append(struct hark_memory_shard *shard,
     return status;
 }
 
-void hark_memory_shard_announce(struct hark_memory_shard *shard, struct hark_memory_entry *entry, uint64_t now_ms)
+void hark_memory_shard_announce(struct hark_memory_shard *shard,
+                                struct hark_memory_entry *entry,
+                                uint64_t now_ms)
 {
     bool is_left = hark_memory_entry_announce(entry, now_ms, false);
     if (is_left && hark_list_is_empty(&entry->news)) {
@@ -167,7 +173,9 @@ void hark_memory_shard_announce(struct hark_memory_shard *shard, struct hark_mem
     }
 }
 
-int hark_memory_shard_list(struct hark_memory_shard *shard, struct hark_memory_row **ret, size_t *ret_count)
+int hark_memory_shard_list(struct hark_memory_shard *shard,
+                           struct hark_memory_row **ret,
+                           size_t *ret_count)
 {
     hark_memory_shard_lock(shard);
     size_t count = shard->count - shard->idle_count;
@@ -204,7 +212,8 @@ static void fill(struct hark_memory_row *row, const struct hark_memory_entry *en
     row->name_len = entry->name_len;
     memcpy(row->name, entry->name, entry->name_len);
     hark_list_for_each (node, &entry->feeds) {
-        const struct hark_memory_feed *feed = HARK_CONTAINER_OF(node, struct hark_memory_feed, node);
+        const struct hark_memory_feed *feed =
+            HARK_CONTAINER_OF(node, struct hark_memory_feed, node);
         row->subscribers += atomic_load_explicit(&feed->base.subscribers, memory_order_relaxed);
     }
 }

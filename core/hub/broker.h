@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: MIT
 //
 // Interface: what a backend must implement (memory now; a remote one may answer later), and how it
-// calls back. A worker's interest in one channel is a *feed*: opened once a worker and channel, read
-// from by position, closed with the last subscription. hub uses it; whoever composes the program
-// makes a backend and attaches it to the workers' loops by that backend's own functions.
+// calls back. A worker's interest in one channel is a *feed*: opened once a worker and channel,
+// read from by position, closed with the last subscription. hub uses it; whoever composes the
+// program makes a backend and attaches it to the workers' loops by that backend's own functions.
 //
-// Threads: every call names the worker it comes from and is made in that worker's thread; answers and
-// events come in the same thread, and never while the backend holds a lock. Answers may come inside
-// the call; events (receive, configured, closed) never come inside a call into the backend.
+// Threads: every call names the worker it comes from and is made in that worker's thread; answers
+// and events come in the same thread, and never while the backend holds a lock. Answers may come
+// inside the call; events (receive, configured, closed) never come inside a call into the backend.
 //
 // What makes a join atomic: an answer to a read tells the `top` of the log, and each message behind
 // that top reaches `receive` of the feed, also when it comes before the answer. Messages up to the
 // top may come too; the hub passes them by.
 //
-// Lost messages: a feed that cannot follow (a full queue, a broken link) leaves messages out. The hub
-// sees the hole by the offsets and reads on from the log, or tells a gap. Messages outside the log
-// are delivered at most once.
+// Lost messages: a feed that cannot follow (a full queue, a broken link) leaves messages out. The
+// hub sees the hole by the offsets and reads on from the log, or tells a gap. Messages outside the
+// log are delivered at most once.
 #ifndef HARK_HUB_BROKER_H
 #define HARK_HUB_BROKER_H
 
@@ -58,8 +58,8 @@ struct hark_feed {
     _Atomic uint32_t subscribers;        // kept by the hub, read by anybody
 };
 
-// What to read: messages behind `since` (its epoch must be the log's, else none), or, without it, the
-// newest `tail`. Oldest first, at most max_count, at most max_bytes but at least one message.
+// What to read: messages behind `since` (its epoch must be the log's, else none), or, without it,
+// the newest `tail`. Oldest first, at most max_count, at most max_bytes but at least one message.
 struct hark_read {
     bool has_since;
     struct hark_position since;
@@ -70,10 +70,10 @@ struct hark_read {
 };
 
 struct hark_reading {
-    int status;                    // 0, ENOMEM, EIO, ECLOSED
-    struct hark_msg *const *msgs;  // borrowed until return
+    int status;                   // 0, ENOMEM, EIO, ECLOSED
+    struct hark_msg *const *msgs; // borrowed until return
     size_t count;
-    struct hark_position top;      // where the log ends; epoch 0: there is no such channel
+    struct hark_position top; // where the log ends; epoch 0: there is no such channel
 };
 
 // A fresh message, which nobody else has, and what goes with it.
@@ -85,15 +85,20 @@ struct hark_publication {
 
 typedef void hark_broker_read_fn(void *ctx, const struct hark_reading *reading);
 typedef void hark_broker_published_fn(void *ctx, int status, struct hark_position position);
-typedef void hark_broker_members_fn(void *ctx, int status, const struct hark_member *members, size_t count);
-typedef void hark_broker_each_fn(void *ctx, struct hark_slice name, uint64_t subscribers, struct hark_position top, uint32_t held);
+typedef void
+hark_broker_members_fn(void *ctx, int status, const struct hark_member *members, size_t count);
+typedef void hark_broker_each_fn(void *ctx,
+                                 struct hark_slice name,
+                                 uint64_t subscribers,
+                                 struct hark_position top,
+                                 uint32_t held);
 
-// Functions that return int: 0, and then the callback is called exactly once; or a status at once, and
-// then it is not. Slices and structs are borrowed until return unless it says otherwise.
+// Functions that return int: 0, and then the callback is called exactly once; or a status at once,
+// and then it is not. Slices and structs are borrowed until return unless it says otherwise.
 struct hark_broker_ops {
     // Gives the message channel_id, time and, unless it is HARK_MSG_OUTSIDE, its offset; appends it
-    // and hands it to all feeds of the channel. The backend takes its own references. fn may be NULL.
-    // ENOMEM, EFULL.
+    // and hands it to all feeds of the channel. The backend takes its own references. fn may be
+    // NULL. ENOMEM, EFULL.
     int (*publish)(struct hark_broker *broker,
                    unsigned worker,
                    const struct hark_publication *publication,
@@ -110,11 +115,17 @@ struct hark_broker_ops {
                 struct hark_feed **ret);
     // No more receive or configured; `closed` follows.
     void (*close)(struct hark_feed *feed);
-    int (*read)(struct hark_feed *feed, const struct hark_read *ask, hark_broker_read_fn *fn, void *ctx);
+    int (*read)(struct hark_feed *feed,
+                const struct hark_read *ask,
+                hark_broker_read_fn *fn,
+                void *ctx);
 
     // A member sits down (counted per id over all workers and nodes); `serial` is the session that
     // shall not be told of its own join. A backend with several nodes renews its leases in sweep.
-    int (*enter)(struct hark_feed *feed, const struct hark_member *member, uint64_t serial, struct hark_seat **ret);
+    int (*enter)(struct hark_feed *feed,
+                 const struct hark_member *member,
+                 uint64_t serial,
+                 struct hark_seat **ret);
     void (*leave)(struct hark_feed *feed, struct hark_seat *seat);
 
     // By name, also without a feed. A channel that is not there has nothing: status 0.

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // Life of one worker's channels: found or made with an open feed, filled by the broker's events,
-// closed with the last subscription, freed at the broker's goodbye. Passes are in fanout.c, reads in
-// reader.c.
+// closed with the last subscription, freed at the broker's goodbye. Passes are in fanout.c, reads
+// in reader.c.
 #include "hub/channel.h"
 
 #include <assert.h>
@@ -136,7 +136,9 @@ void hark_channel_remove(struct hark_channel *channel, struct hark_sub *sub)
     (void)atomic_fetch_sub_explicit(&feed->subscribers, 1, memory_order_relaxed);
 }
 
-void hark_channel_move(struct hark_channel *channel, struct hark_sub *sub, enum hark_sub_state state)
+void hark_channel_move(struct hark_channel *channel,
+                       struct hark_sub *sub,
+                       enum hark_sub_state state)
 {
     enum hark_sub_state from = (enum hark_sub_state)sub->state;
     const bool is_legal = (legal[from] & TO(state)) != 0;
@@ -205,8 +207,8 @@ static int open_feed(struct hark_channel *channel, const struct hark_channel_opt
 {
     struct hark_broker *broker = channel->hub->broker;
     struct hark_feed *feed = NULL;
-    int status = broker->ops->open(
-        broker, channel->hub->worker, hark_channel_name(channel), options, &feed_events, &feed);
+    int status = broker->ops->open(broker, channel->hub->worker, hark_channel_name(channel),
+                                   options, &feed_events, &feed);
     if (status != 0) {
         return status;
     }

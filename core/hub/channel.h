@@ -23,10 +23,10 @@ struct hark_hub {
     struct hark_broker *broker;
     struct hark_stats *stats;
     unsigned worker;
-    bool is_freed;      // goes with its last channel
-    bool is_walking;    // inside a walk over a roster
-    bool is_retrying;   // some subscription waits for the next sweep to read again
-    uint64_t next_pass; // id
+    bool is_freed;                 // goes with its last channel
+    bool is_walking;               // inside a walk over a roster
+    bool is_retrying;              // some subscription waits for the next sweep to read again
+    uint64_t next_pass;            // id
     struct hark_sub *current;      // whom the walk is calling; NULL when it has left meanwhile
     struct hark_channel *channels; // by name
     struct hark_list ready;        // channels with runs that wait
@@ -39,11 +39,11 @@ struct hark_channel {
     uint32_t closing;       // feeds whose end is still to come
     struct hark_channel_options options;
     struct hark_roster roster;
-    struct hark_list ready;     // in hub->ready while runs wait or a pass is under way
-    struct hark_list requests;  // reads under way
-    struct hark_runs runs;      // waiting, behind the pass under way
-    struct hark_run *run;       // the pass under way; NULL: none
-    uint64_t pass_id;           // of it; each position inside it has an id of its own
+    struct hark_list ready;      // in hub->ready while runs wait or a pass is under way
+    struct hark_list requests;   // reads under way
+    struct hark_runs runs;       // waiting, behind the pass under way
+    struct hark_run *run;        // the pass under way; NULL: none
+    uint64_t pass_id;            // of it; each position inside it has an id of its own
     struct hark_position before; // where a subscription stands that gets all of the pass
     struct hark_position after;  // ... and where it stands then
     struct hark_position passed; // last offset that a pass has begun with; epoch 0: none yet
@@ -67,10 +67,13 @@ HARK_MUSTCHECK int hark_channel_add(struct hark_channel *channel, struct hark_su
 // NONE; leaves presence. hark_channel_settle is to follow.
 void hark_channel_remove(struct hark_channel *channel, struct hark_sub *sub);
 // The only place where a subscription's state changes.
-void hark_channel_move(struct hark_channel *channel, struct hark_sub *sub, enum hark_sub_state state);
+void hark_channel_move(struct hark_channel *channel,
+                       struct hark_sub *sub,
+                       enum hark_sub_state state);
 
-// Counts and tells a gap; the position is at gap->to before the sink is called, unless messages out of
-// the gap follow. `dropped` of the messages were dropped for slowness. sub may be gone afterwards.
+// Counts and tells a gap; the position is at gap->to before the sink is called, unless messages out
+// of the gap follow. `dropped` of the messages were dropped for slowness. sub may be gone
+// afterwards.
 void hark_channel_tell(struct hark_channel *channel,
                        struct hark_sub *sub,
                        const struct hark_gap *gap,

@@ -2,7 +2,8 @@
 //
 // Passes. A channel's next run is taken when its pass begins and stays as it is until the pass has
 // visited everybody; what comes meanwhile waits for the next pass. A subscription that stands where
-// the pass begins gets all of it; one that stands elsewhere gets its part, or none, or is sent to read.
+// the pass begins gets all of it; one that stands elsewhere gets its part, or none, or is sent to
+// read.
 //
 // A sink may do anything to any subscription while it is called: the roster keeps its borders, and
 // hub->current tells whether the one that was called is still there.
@@ -16,8 +17,8 @@
 
 #define SLICE 64 // subscriptions between two looks at the clock
 
-// How far ahead the walk fetches: the subscription itself, then what its sink will touch first. Most of
-// ten thousand subscriptions are in no cache; without this a pass takes four times as long.
+// How far ahead the walk fetches: the subscription itself, then what its sink will touch first.
+// Most of ten thousand subscriptions are in no cache; without this a pass takes four times as long.
 #define AHEAD_SUB   12
 #define AHEAD_OWNER 6
 
@@ -32,12 +33,17 @@ static void end(struct hark_channel *channel);
 static bool has_time(struct slice *slice);
 static inline void fetch_sub(const struct hark_roster *roster, uint32_t at);
 static inline void fetch_owner(const struct hark_roster *roster, uint32_t at);
-static void hand_over(struct hark_channel *channel, struct hark_sub *sub, const struct hark_pass *pass);
-static void on_refused(struct hark_channel *channel, struct hark_sub *sub, const struct hark_pass *pass);
+static void
+hand_over(struct hark_channel *channel, struct hark_sub *sub, const struct hark_pass *pass);
+static void
+on_refused(struct hark_channel *channel, struct hark_sub *sub, const struct hark_pass *pass);
 static bool has_logged(const struct hark_channel *channel, const struct hark_sub *sub);
-static void on_elsewhere(struct hark_channel *channel, struct hark_sub *sub, const struct hark_pass *pass);
-static void hand_over_outside(struct hark_channel *channel, struct hark_sub *sub, const struct hark_pass *pass);
-static void hand_over_part(struct hark_channel *channel, struct hark_sub *sub, const struct hark_pass *pass);
+static void
+on_elsewhere(struct hark_channel *channel, struct hark_sub *sub, const struct hark_pass *pass);
+static void
+hand_over_outside(struct hark_channel *channel, struct hark_sub *sub, const struct hark_pass *pass);
+static void
+hand_over_part(struct hark_channel *channel, struct hark_sub *sub, const struct hark_pass *pass);
 static struct hark_pass pass_of(const struct hark_channel *channel);
 
 bool hark_fanout_flush(struct hark_hub *hub, uint64_t deadline_ns)
@@ -47,7 +53,8 @@ bool hark_fanout_flush(struct hark_hub *hub, uint64_t deadline_ns)
     bool is_left = false;
     hub->is_walking = true;
     while (!is_left && !hark_list_is_empty(&hub->ready)) {
-        struct hark_channel *channel = HARK_CONTAINER_OF(hub->ready.next, struct hark_channel, ready);
+        struct hark_channel *channel =
+            HARK_CONTAINER_OF(hub->ready.next, struct hark_channel, ready);
         if (channel->run == NULL) {
             begin(channel);
         }
@@ -155,7 +162,8 @@ static inline void fetch_owner(const struct hark_roster *roster, uint32_t at)
     }
 }
 
-static void hand_over(struct hark_channel *channel, struct hark_sub *sub, const struct hark_pass *pass)
+static void
+hand_over(struct hark_channel *channel, struct hark_sub *sub, const struct hark_pass *pass)
 {
     bool is_taken = sub->ops->deliver(sub, pass);
     if (HARK_UNLIKELY(channel->hub->current != sub)) {
@@ -168,7 +176,8 @@ static void hand_over(struct hark_channel *channel, struct hark_sub *sub, const 
     }
 }
 
-static void on_refused(struct hark_channel *channel, struct hark_sub *sub, const struct hark_pass *pass)
+static void
+on_refused(struct hark_channel *channel, struct hark_sub *sub, const struct hark_pass *pass)
 {
     if (!has_logged(channel, sub)) {
         hark_stats_add(&channel->hub->stats->deliveries_dropped, pass->count);
@@ -191,7 +200,8 @@ static bool has_logged(const struct hark_channel *channel, const struct hark_sub
                                         sub->position.offset < channel->after.offset);
 }
 
-static void on_elsewhere(struct hark_channel *channel, struct hark_sub *sub, const struct hark_pass *pass)
+static void
+on_elsewhere(struct hark_channel *channel, struct hark_sub *sub, const struct hark_pass *pass)
 {
     if (channel->run->first == 0) {
         hand_over_outside(channel, sub, pass);
@@ -216,7 +226,8 @@ static void on_elsewhere(struct hark_channel *channel, struct hark_sub *sub, con
 }
 
 // A pass without offsets; where `before` is, the channel's log stood when it was published.
-static void hand_over_outside(struct hark_channel *channel, struct hark_sub *sub, const struct hark_pass *pass)
+static void
+hand_over_outside(struct hark_channel *channel, struct hark_sub *sub, const struct hark_pass *pass)
 {
     bool is_older = sub->position.epoch == channel->before.epoch &&
                     sub->position.offset > channel->before.offset;
@@ -230,7 +241,8 @@ static void hand_over_outside(struct hark_channel *channel, struct hark_sub *sub
 }
 
 // The messages behind its position. All subscriptions there get the same, under the same id.
-static void hand_over_part(struct hark_channel *channel, struct hark_sub *sub, const struct hark_pass *pass)
+static void
+hand_over_part(struct hark_channel *channel, struct hark_sub *sub, const struct hark_pass *pass)
 {
     size_t skip = 0;
     for (size_t i = 0; i < pass->count; i++) {

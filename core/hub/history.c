@@ -14,7 +14,10 @@ static void drop_oldest(struct hark_history *history);
 static void resize(struct hark_history *history, struct hark_history_slot *slots, uint32_t cap);
 static void shrink(struct hark_history *history);
 
-void hark_history_init(struct hark_history *history, uint32_t max_count, size_t max_bytes, uint64_t ttl_ms)
+void hark_history_init(struct hark_history *history,
+                       uint32_t max_count,
+                       size_t max_bytes,
+                       uint64_t ttl_ms)
 {
     *history = (struct hark_history){
         .max_count = max_count,
@@ -28,7 +31,10 @@ void hark_history_deinit(struct hark_history *history)
     hark_history_clear(history);
 }
 
-void hark_history_limit(struct hark_history *history, uint32_t max_count, size_t max_bytes, uint64_t ttl_ms)
+void hark_history_limit(struct hark_history *history,
+                        uint32_t max_count,
+                        size_t max_bytes,
+                        uint64_t ttl_ms)
 {
     history->max_count = max_count;
     history->max_bytes = max_bytes;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The retained tail of a channel's log: a ring of messages with consecutive offsets, bounded by count,
-// bytes and age. Plain data without a lock: a broker keeps one a channel and guards it.
+// The retained tail of a channel's log: a ring of messages with consecutive offsets, bounded by
+// count, bytes and age. Plain data without a lock: a broker keeps one a channel and guards it.
 #ifndef HARK_HUB_HISTORY_H
 #define HARK_HUB_HISTORY_H
 
@@ -27,11 +27,17 @@ struct hark_history {
     uint64_t ttl_ms;
 };
 
-void hark_history_init(struct hark_history *history, uint32_t max_count, size_t max_bytes, uint64_t ttl_ms);
+void hark_history_init(struct hark_history *history,
+                       uint32_t max_count,
+                       size_t max_bytes,
+                       uint64_t ttl_ms);
 void hark_history_deinit(struct hark_history *history);
 
 // New bounds, kept at once.
-void hark_history_limit(struct hark_history *history, uint32_t max_count, size_t max_bytes, uint64_t ttl_ms);
+void hark_history_limit(struct hark_history *history,
+                        uint32_t max_count,
+                        size_t max_bytes,
+                        uint64_t ttl_ms);
 
 // Makes room so that the next push cannot fail.
 HARK_MUSTCHECK int hark_history_reserve(struct hark_history *history);

@@ -22,7 +22,8 @@ struct history_call {
 };
 
 static bool is_member(const struct hark_member *member);
-static int enter(struct hark_channel *channel, struct hark_sub *sub, const struct hark_member *member);
+static int
+enter(struct hark_channel *channel, struct hark_sub *sub, const struct hark_member *member);
 static void leave(struct hark_channel *channel, struct hark_sub *sub);
 static void retry(struct hark_hub *hub, struct hark_channel *channel);
 static void on_history(void *ctx, const struct hark_reading *reading);
@@ -158,7 +159,8 @@ void hark_hub_sweep(struct hark_hub *hub)
     hub->is_retrying = false;
     struct hark_channel *channel = NULL;
     struct hark_channel *after = NULL;
-    HASH_ITER (hh, hub->channels, channel, after) {
+    HASH_ITER(hh, hub->channels, channel, after)
+    {
         retry(hub, channel);
     }
 }
@@ -184,14 +186,18 @@ int hark_hub_history(struct hark_hub *hub,
         ask.has_since = true;
         ask.since = *since;
     }
-    int status = hub->broker->ops->history(hub->broker, hub->worker, channel, &ask, on_history, call);
+    int status =
+        hub->broker->ops->history(hub->broker, hub->worker, channel, &ask, on_history, call);
     if (status != 0) {
         hark_mem_free(call);
     }
     return status;
 }
 
-int hark_hub_members(struct hark_hub *hub, struct hark_slice channel, hark_hub_members_fn *fn, void *ctx)
+int hark_hub_members(struct hark_hub *hub,
+                     struct hark_slice channel,
+                     hark_hub_members_fn *fn,
+                     void *ctx)
 {
     if (!hark_msg_is_channel(channel)) {
         return HARK_EINVAL;
@@ -199,7 +205,9 @@ int hark_hub_members(struct hark_hub *hub, struct hark_slice channel, hark_hub_m
     return hub->broker->ops->members(hub->broker, hub->worker, channel, fn, ctx);
 }
 
-int hark_hub_configure(struct hark_hub *hub, struct hark_slice channel, const struct hark_channel_options *options)
+int hark_hub_configure(struct hark_hub *hub,
+                       struct hark_slice channel,
+                       const struct hark_channel_options *options)
 {
     if (!hark_msg_is_channel(channel)) {
         return HARK_EINVAL;
@@ -227,7 +235,8 @@ static bool is_member(const struct hark_member *member)
 }
 
 // On failure nothing is left of it.
-static int enter(struct hark_channel *channel, struct hark_sub *sub, const struct hark_member *member)
+static int
+enter(struct hark_channel *channel, struct hark_sub *sub, const struct hark_member *member)
 {
     int status = hark_channel_add(channel, sub);
     if (status != 0) {
@@ -271,8 +280,10 @@ static void on_history(void *ctx, const struct hark_reading *reading)
     hark_mem_free(ctx);
     int status = reading->status;
     if (status == 0 && call.has_since) {
-        uint64_t next = reading->count > 0 ? reading->msgs[0]->position.offset : reading->top.offset + 1;
-        bool is_known = call.since.epoch == reading->top.epoch && call.since.offset <= reading->top.offset;
+        uint64_t next =
+            reading->count > 0 ? reading->msgs[0]->position.offset : reading->top.offset + 1;
+        bool is_known =
+            call.since.epoch == reading->top.epoch && call.since.offset <= reading->top.offset;
         status = is_known && next == call.since.offset + 1 ? 0 : HARK_EGAP;
     }
     call.fn(call.ctx, status, reading->msgs, reading->count, reading->top);

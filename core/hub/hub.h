@@ -30,8 +30,10 @@ struct hark_broker;
 typedef void hark_hub_published_fn(void *ctx, int status, struct hark_position position);
 // msgs are borrowed until return. status EGAP: `since` is no longer held; msgs is what is left
 // behind it (nothing, when its epoch is unknown).
-typedef void hark_hub_history_fn(void *ctx, int status, struct hark_msg *const *msgs, size_t count, struct hark_position top);
-typedef void hark_hub_members_fn(void *ctx, int status, const struct hark_member *members, size_t count);
+typedef void hark_hub_history_fn(
+    void *ctx, int status, struct hark_msg *const *msgs, size_t count, struct hark_position top);
+typedef void
+hark_hub_members_fn(void *ctx, int status, const struct hark_member *members, size_t count);
 
 struct hark_hub_options {
     struct hark_broker *broker; // borrowed
@@ -65,18 +67,19 @@ HARK_MUSTCHECK int hark_hub_subscribe(struct hark_hub *hub,
                                       const struct hark_start *start,
                                       const struct hark_member *member,
                                       hark_hub_joined_fn *fn);
-void hark_hub_unsubscribe(struct hark_hub *hub, struct hark_sub *sub); // idempotent; leaves presence
+void hark_hub_unsubscribe(struct hark_hub *hub,
+                          struct hark_sub *sub); // idempotent; leaves presence
 
-// The sink can take output again: continues from history behind sub->position, in batches of at most
-// 64 KiB or 256 messages, until the sink refuses one (then it calls again when it has room) or the
-// subscription has reached the top and is live. hub/options.h says what each policy gets. Does
+// The sink can take output again: continues from history behind sub->position, in batches of at
+// most 64 KiB or 256 messages, until the sink refuses one (then it calls again when it has room) or
+// the subscription has reached the top and is live. hub/options.h says what each policy gets. Does
 // nothing unless lagging.
 void hark_hub_catch_up(struct hark_hub *hub, struct hark_sub *sub);
 
-// Puts a subscription that has joined to another position, back or forth: what stands behind it comes
-// by hark_hub_catch_up, until then it is lagging. It is not slow for that: until it refuses a batch it
-// gets all that history holds, whatever the policy, and a gap is HARK_GAP_HISTORY. Also for one that
-// was cut under `close`, which goes on.
+// Puts a subscription that has joined to another position, back or forth: what stands behind it
+// comes by hark_hub_catch_up, until then it is lagging. It is not slow for that: until it refuses a
+// batch it gets all that history holds, whatever the policy, and a gap is HARK_GAP_HISTORY. Also
+// for one that was cut under `close`, which goes on.
 void hark_hub_seek(struct hark_hub *hub, struct hark_sub *sub, struct hark_position position);
 
 static inline bool hark_sub_is_lagging(const struct hark_sub *sub)
@@ -100,18 +103,27 @@ HARK_MUSTCHECK int hark_hub_history(struct hark_hub *hub,
                                     hark_hub_history_fn *fn,
                                     void *ctx);
 // Who is there, in no order; nobody when the channel has no presence. EINVAL, ENOMEM at once.
-HARK_MUSTCHECK int hark_hub_members(struct hark_hub *hub, struct hark_slice channel, hark_hub_members_fn *fn, void *ctx);
+HARK_MUSTCHECK int hark_hub_members(struct hark_hub *hub,
+                                    struct hark_slice channel,
+                                    hark_hub_members_fn *fn,
+                                    void *ctx);
 
-// Applies new options to a channel that exists (history grown or cut at once, presence on or off with
-// its events), on all workers. EINVAL for a bad name; ENOENT: a channel that does not exist is not
-// made; ENOMEM: nothing has changed.
-HARK_MUSTCHECK int hark_hub_configure(struct hark_hub *hub, struct hark_slice channel, const struct hark_channel_options *options);
+// Applies new options to a channel that exists (history grown or cut at once, presence on or off
+// with its events), on all workers. EINVAL for a bad name; ENOENT: a channel that does not exist is
+// not made; ENOMEM: nothing has changed.
+HARK_MUSTCHECK int hark_hub_configure(struct hark_hub *hub,
+                                      struct hark_slice channel,
+                                      const struct hark_channel_options *options);
 // Drops history, keeps epoch and top. EINVAL, ENOENT.
 HARK_MUSTCHECK int hark_hub_clear(struct hark_hub *hub, struct hark_slice channel);
 
-// All channels of the broker, for admin and reload: fn(ctx, name, subscribers on all workers, position,
-// messages held). 0, or ENOMEM: not all were given.
-typedef void hark_hub_channel_fn(void *ctx, struct hark_slice name, uint64_t subscribers, struct hark_position top, uint32_t held);
+// All channels of the broker, for admin and reload: fn(ctx, name, subscribers on all workers,
+// position, messages held). 0, or ENOMEM: not all were given.
+typedef void hark_hub_channel_fn(void *ctx,
+                                 struct hark_slice name,
+                                 uint64_t subscribers,
+                                 struct hark_position top,
+                                 uint32_t held);
 int hark_hub_each_channel(struct hark_hub *hub, hark_hub_channel_fn *fn, void *ctx);
 
 #endif

@@ -19,7 +19,8 @@ struct hark_latest_item {
 };
 
 static struct hark_latest_item *item_of(struct hark_list *node);
-static struct hark_latest_item *add_item(struct hark_latest *latest, struct hark_slice key, unsigned hash);
+static struct hark_latest_item *
+add_item(struct hark_latest *latest, struct hark_slice key, unsigned hash);
 static void drop(struct hark_latest *latest, struct hark_latest_item *item);
 static void hold_bounds(struct hark_latest *latest);
 
@@ -111,7 +112,8 @@ static struct hark_latest_item *item_of(struct hark_list *node)
     return HARK_CONTAINER_OF(node, struct hark_latest_item, node);
 }
 
-static struct hark_latest_item *add_item(struct hark_latest *latest, struct hark_slice key, unsigned hash)
+static struct hark_latest_item *
+add_item(struct hark_latest *latest, struct hark_slice key, unsigned hash)
 {
     struct hark_latest_item *item = hark_mem_alloc(sizeof(*item) + key.len);
     if (item == NULL) {

@@ -31,7 +31,8 @@ void hark_latest_deinit(struct hark_latest *latest);
 void hark_latest_limit(struct hark_latest *latest, size_t max_bytes, uint64_t ttl_ms);
 
 // msg is newer than all held; takes a reference. ENOMEM: nothing has changed.
-HARK_MUSTCHECK int hark_latest_put(struct hark_latest *latest, struct hark_msg *msg, uint64_t now_ms);
+HARK_MUSTCHECK int
+hark_latest_put(struct hark_latest *latest, struct hark_msg *msg, uint64_t now_ms);
 void hark_latest_expire(struct hark_latest *latest, uint64_t now_ms);
 void hark_latest_clear(struct hark_latest *latest);
 

@@ -78,11 +78,12 @@ size_t hark_msg_size(const struct hark_msg *msg)
     return sizeof(*msg) + msg->channel.len + msg->event.len + msg->key.len + msg->payload.len;
 }
 
-struct hark_bytes *hark_msg_wire_store(struct hark_msg *msg, enum hark_msg_wire slot, struct hark_bytes *made)
+struct hark_bytes *
+hark_msg_wire_store(struct hark_msg *msg, enum hark_msg_wire slot, struct hark_bytes *made)
 {
     struct hark_bytes *held = NULL;
-    if (atomic_compare_exchange_strong_explicit(
-            &msg->wire[slot], &held, made, memory_order_acq_rel, memory_order_acquire)) {
+    if (atomic_compare_exchange_strong_explicit(&msg->wire[slot], &held, made, memory_order_acq_rel,
+                                                memory_order_acquire)) {
         return made;
     }
     hark_bytes_unref(made); // another worker was first; its form has the same bytes

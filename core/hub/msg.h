@@ -31,11 +31,12 @@ enum hark_msg_wire {
 };
 
 enum hark_msg_flags {
-    HARK_MSG_BINARY = 1,   // payload is not text
-    HARK_MSG_JSON = 2,     // payload is JSON text made from a Lua table
-    HARK_MSG_OUTSIDE = 4,  // outside the log: no offset, cannot be resumed (history = false, presence)
-    HARK_MSG_NOTICE = 8,   // made by the engine: hark.join, hark.leave, hark.gap, hark.error
-    HARK_MSG_DIRECT = 16,  // conn:send: for one session, no channel
+    HARK_MSG_BINARY = 1, // payload is not text
+    HARK_MSG_JSON = 2,   // payload is JSON text made from a Lua table
+    HARK_MSG_OUTSIDE =
+        4, // outside the log: no offset, cannot be resumed (history = false, presence)
+    HARK_MSG_NOTICE = 8,  // made by the engine: hark.join, hark.leave, hark.gap, hark.error
+    HARK_MSG_DIRECT = 16, // conn:send: for one session, no channel
 };
 
 // Where a message stands in its channel's log.
@@ -73,10 +74,10 @@ struct hark_msg_draft {
 // A channel's name: 1 to 255 bytes of valid UTF-8 without control bytes (below 0x20, 0x7F).
 bool hark_msg_is_channel(struct hark_slice name);
 
-// A new message with one reference. channel_id, position and time are 0: the broker sets them before
-// the message is shared. EINVAL: not a channel's name (it may be empty for a direct message only), or
-// an event name with a control byte or bad UTF-8. ETOOBIG: event, key, once or payload over its
-// maximum. ENOMEM.
+// A new message with one reference. channel_id, position and time are 0: the broker sets them
+// before the message is shared. EINVAL: not a channel's name (it may be empty for a direct message
+// only), or an event name with a control byte or bad UTF-8. ETOOBIG: event, key, once or payload
+// over its maximum. ENOMEM.
 HARK_MUSTCHECK int hark_msg_new(const struct hark_msg_draft *draft, struct hark_msg **ret);
 // A copy with other payload, event and flags; same channel, key, position, time, except (a
 // transformed message). EINVAL, ETOOBIG, ENOMEM as above.
@@ -103,6 +104,7 @@ static inline struct hark_bytes *hark_msg_wire(const struct hark_msg *msg, enum 
     return atomic_load_explicit(&msg->wire[slot], memory_order_acquire);
 }
 // Stores a form (takes the reference over) and returns the one that won; borrowed.
-struct hark_bytes *hark_msg_wire_store(struct hark_msg *msg, enum hark_msg_wire slot, struct hark_bytes *made);
+struct hark_bytes *
+hark_msg_wire_store(struct hark_msg *msg, enum hark_msg_wire slot, struct hark_bytes *made);
 
 #endif

@@ -21,7 +21,8 @@ static int set_info(struct hark_seat *seat, struct hark_slice info);
 static bool is_seen(const struct hark_presence *presence, const struct hark_seat *seat);
 static void settle(struct hark_presence *presence, struct hark_seat *seat);
 static void seat_free(struct hark_presence *presence, struct hark_seat *seat);
-static int write_news(struct hark_buf *buf, struct hark_slice channel, const struct hark_seat *seat);
+static int
+write_news(struct hark_buf *buf, struct hark_slice channel, const struct hark_seat *seat);
 
 void hark_presence_init(struct hark_presence *presence, bool is_on)
 {
@@ -34,7 +35,8 @@ void hark_presence_deinit(struct hark_presence *presence)
 {
     struct hark_seat *seat = NULL;
     struct hark_seat *after = NULL;
-    HASH_ITER (hh, presence->seats, seat, after) {
+    HASH_ITER(hh, presence->seats, seat, after)
+    {
         seat_free(presence, seat);
     }
 }
@@ -44,7 +46,8 @@ void hark_presence_switch(struct hark_presence *presence, bool is_on)
     presence->is_on = is_on;
     struct hark_seat *seat = NULL;
     struct hark_seat *after = NULL;
-    HASH_ITER (hh, presence->seats, seat, after) {
+    HASH_ITER(hh, presence->seats, seat, after)
+    {
         settle(presence, seat);
     }
 }
@@ -85,7 +88,9 @@ void hark_presence_leave(struct hark_presence *presence, struct hark_seat *seat)
     settle(presence, seat);
 }
 
-int hark_presence_news(const struct hark_presence *presence, struct hark_slice channel, struct hark_msg **ret)
+int hark_presence_news(const struct hark_presence *presence,
+                       struct hark_slice channel,
+                       struct hark_msg **ret)
 {
     if (!hark_presence_has_news(presence)) {
         return HARK_ENOENT;
@@ -116,7 +121,9 @@ void hark_presence_told(struct hark_presence *presence)
     settle(presence, seat);
 }
 
-int hark_presence_copy(const struct hark_presence *presence, struct hark_member **ret, size_t *ret_count)
+int hark_presence_copy(const struct hark_presence *presence,
+                       struct hark_member **ret,
+                       size_t *ret_count)
 {
     size_t count = 0;
     size_t bytes = 0;
@@ -222,6 +229,8 @@ static int write_news(struct hark_buf *buf, struct hark_slice channel, const str
     status = status != 0 ? status : hark_buf_append_slice(buf, HARK_LIT(",\"id\":"));
     status = status != 0 ? status : hark_codec_quote(buf, seat->id);
     status = status != 0 ? status : hark_buf_append_slice(buf, HARK_LIT(",\"info\":"));
-    status = status != 0 ? status : hark_buf_append_slice(buf, seat->info.len > 0 ? seat->info : HARK_LIT("null"));
+    status = status != 0
+                 ? status
+                 : hark_buf_append_slice(buf, seat->info.len > 0 ? seat->info : HARK_LIT("null"));
     return status != 0 ? status : hark_buf_append_char(buf, '}');
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Who sits in a channel: seats by member id, counted, and what the subscribers have been told of them.
-// Between two takes of the changes an id that came and went, or went and came, is no change. Plain
-// data without a lock; a broker keeps one a channel and guards it.
+// Who sits in a channel: seats by member id, counted, and what the subscribers have been told of
+// them. Between two takes of the changes an id that came and went, or went and came, is no change.
+// Plain data without a lock; a broker keeps one a channel and guards it.
 #ifndef HARK_HUB_PRESENCE_H
 #define HARK_HUB_PRESENCE_H
 
@@ -58,8 +58,10 @@ HARK_MUSTCHECK int hark_presence_news(const struct hark_presence *presence,
                                       struct hark_msg **ret);
 void hark_presence_told(struct hark_presence *presence);
 
-// A copy of those that are to be seen, in one block owned by the caller (NULL when there is nobody).
-// ENOMEM.
-HARK_MUSTCHECK int hark_presence_copy(const struct hark_presence *presence, struct hark_member **ret, size_t *ret_count);
+// A copy of those that are to be seen, in one block owned by the caller (NULL when there is
+// nobody). ENOMEM.
+HARK_MUSTCHECK int hark_presence_copy(const struct hark_presence *presence,
+                                      struct hark_member **ret,
+                                      size_t *ret_count);
 
 #endif

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Reads go in batches: ask the broker, tell a gap if what comes does not follow, hand the batch over,
-// and ask again until the sink refuses or the passes have been reached. Each read under way has a
-// request, which the broker's answer finds although the subscription may be gone by then.
+// Reads go in batches: ask the broker, tell a gap if what comes does not follow, hand the batch
+// over, and ask again until the sink refuses or the passes have been reached. Each read under way
+// has a request, which the broker's answer finds although the subscription may be gone by then.
 //
 // Why going live is exact: an answer tells the top of the log, and all behind the top is still to
 // come in runs. So a subscription that has had everything up to where the last pass began misses
@@ -227,7 +227,8 @@ static bool place(struct hark_request *request, const struct hark_reading *readi
     return true;
 }
 
-// Tells a gap if what was read does not follow what the subscription has. false: it gets nothing more.
+// Tells a gap if what was read does not follow what the subscription has. false: it gets nothing
+// more.
 static bool bridge(struct hark_request *request, const struct hark_reading *reading)
 {
     const struct hark_position at = request->sub->position;
@@ -237,7 +238,8 @@ static bool bridge(struct hark_request *request, const struct hark_reading *read
     if (request->is_latest) {
         return bridge_latest(request, reading);
     }
-    uint64_t next = reading->count > 0 ? reading->msgs[0]->position.offset : reading->top.offset + 1;
+    uint64_t next =
+        reading->count > 0 ? reading->msgs[0]->position.offset : reading->top.offset + 1;
     return next == at.offset + 1 || bridge_hole(request, next - 1);
 }
 
@@ -317,8 +319,8 @@ static bool go_on(struct hark_request *request, const struct hark_reading *readi
     struct hark_channel *channel = request->channel;
     bool is_idle = reading->count == 0;
     if (!hark_channel_has_reached(channel, request->sub->position)) {
-        // An answer from before the last pass is no reason to worry; a second one means that the log
-        // does not hold what was passed.
+        // An answer from before the last pass is no reason to worry; a second one means that the
+        // log does not hold what was passed.
         if (!is_idle || !request->was_idle) {
             request->was_idle = is_idle;
             return true;

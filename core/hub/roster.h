@@ -29,7 +29,8 @@ void hark_roster_deinit(struct hark_roster *roster);
 
 HARK_MUSTCHECK int hark_roster_add(struct hark_roster *roster, struct hark_sub *sub); // parked
 void hark_roster_remove(struct hark_roster *roster, struct hark_sub *sub);
-void hark_roster_wake(struct hark_roster *roster, struct hark_sub *sub); // parked -> still to be visited
+void hark_roster_wake(struct hark_roster *roster,
+                      struct hark_sub *sub); // parked -> still to be visited
 void hark_roster_park(struct hark_roster *roster, struct hark_sub *sub); // live -> parked
 
 // Begins a walk: nobody has been visited.

@@ -15,6 +15,8 @@
 static bool may_follow(const struct hark_run *run, const struct hark_msg *msg);
 static int add_run(struct hark_runs *runs, uint32_t cap);
 static bool may_join(const struct hark_run *run, const struct hark_run *next);
+static struct hark_run *make_room(struct hark_run *run, uint32_t extra);
+static void absorb(struct hark_run *run, struct hark_run *next);
 static struct hark_run *unlink_head(struct hark_runs *runs);
 static size_t run_size(uint32_t cap);
 
@@ -68,25 +70,14 @@ struct hark_run *hark_runs_shift(struct hark_runs *runs)
     }
     struct hark_run *run = unlink_head(runs);
     while (run != NULL && runs->head != NULL && may_join(run, runs->head)) {
-        struct hark_run *next = runs->head;
-        if (run->count + next->count > run->cap) {
-            struct hark_run *grown = hark_mem_realloc(run, run_size(HARK_RUN_COUNT));
-            if (grown == NULL) {
-                break; // two passes then
-            }
-            run = grown;
-            run->cap = HARK_RUN_COUNT;
+        struct hark_run *roomy = make_room(run, runs->head->count);
+        if (roomy == NULL) {
+            break; // two passes then
         }
+        run = roomy;
+        struct hark_run *next = runs->head;
         (void)unlink_head(runs); // it is `next`
-        memcpy(run->msgs + run->count, next->msgs, next->count * sizeof(next->msgs[0]));
-        run->count += next->count;
-        run->bytes += next->bytes;
-        run->has_except = run->has_except || next->has_except;
-        run->epoch = next->first != 0 ? next->epoch : run->epoch;
-        run->first = run->first == 0 ? next->first : run->first;
-        run->last = next->first != 0 ? next->last : run->last;
-        next->count = 0; // its references moved
-        hark_run_free(next);
+        absorb(run, next);
     }
     return run;
 }
@@ -147,6 +138,36 @@ static bool may_join(const struct hark_run *run, const struct hark_run *next)
     }
     return run->first == 0 || next->first == 0 ||
            (run->epoch == next->epoch && run->last + 1 == next->first);
+}
+
+// The run, which may have moved; NULL: no memory, and it is as it was.
+static struct hark_run *make_room(struct hark_run *run, uint32_t extra)
+{
+    if (run->count + extra <= run->cap) {
+        return run;
+    }
+    struct hark_run *grown = hark_mem_realloc(run, run_size(HARK_RUN_COUNT));
+    if (grown != NULL) {
+        grown->cap = HARK_RUN_COUNT;
+    }
+    return grown;
+}
+
+// There is room; `next` goes.
+static void absorb(struct hark_run *run, struct hark_run *next)
+{
+    for (uint32_t i = 0; i < next->count; i++) {
+        run->msgs[run->count++] = next->msgs[i];
+    }
+    run->bytes += next->bytes;
+    run->has_except = run->has_except || next->has_except;
+    if (next->first != 0) {
+        run->epoch = next->epoch;
+        run->first = run->first == 0 ? next->first : run->first;
+        run->last = next->last;
+    }
+    next->count = 0; // its references moved
+    hark_run_free(next);
 }
 
 static struct hark_run *unlink_head(struct hark_runs *runs)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Messages on their way from a broker to a worker's subscriptions, in runs: each run is one pass, of
-// one epoch, without a hole, and bounded so that the blocks joined from it stay sane. A queue of runs
-// is filled by the broker and handed over whole; nothing is copied on the way.
+// Messages on their way from a broker to a worker's subscriptions, in runs: each run is one pass,
+// of one epoch, without a hole, and bounded so that the blocks joined from it stay sane. A queue of
+// runs is filled by the broker and handed over whole; nothing is copied on the way.
 #ifndef HARK_HUB_RUN_H
 #define HARK_HUB_RUN_H
 
@@ -37,7 +37,8 @@ struct hark_runs {
 
 // Makes room so that the next hark_runs_push of this message (its position is set) cannot fail.
 HARK_MUSTCHECK int hark_runs_reserve(struct hark_runs *runs, const struct hark_msg *msg);
-void hark_runs_push(struct hark_runs *runs, struct hark_msg *msg); // after reserve; takes a reference
+void hark_runs_push(struct hark_runs *runs,
+                    struct hark_msg *msg); // after reserve; takes a reference
 
 // Moves all runs of `from` to the end of `runs`.
 void hark_runs_splice(struct hark_runs *runs, struct hark_runs *from);

@@ -30,12 +30,12 @@
 #define ROUNDS   12000
 
 // cmocka's assertions jump, which another thread must not.
-#define CHECK(condition)                                                                           \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            (void)fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                  \
-            abort();                                                                               \
-        }                                                                                          \
+#define CHECK(condition)                                                          \
+    do {                                                                          \
+        if (!(condition)) {                                                       \
+            (void)fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition); \
+            abort();                                                              \
+        }                                                                         \
     } while (0)
 
 struct load {
@@ -122,7 +122,8 @@ static void on_message(struct sink *sink, const struct hark_msg *msg)
     }
     CHECK(msg->position.epoch == sink->last.epoch);
     bool is_next = msg->position.offset == sink->last.offset + 1;
-    bool is_latest = msg->position.offset > sink->last.offset && msg->position.offset <= sink->conflated_to;
+    bool is_latest =
+        msg->position.offset > sink->last.offset && msg->position.offset <= sink->conflated_to;
     CHECK(is_next || is_latest);
     sink->last = msg->position;
     struct load load;
@@ -260,6 +261,15 @@ static void publish(struct worker *worker)
     CHECK(hark_hub_publish(worker->hub, &draft, &kinds[channel], NULL, NULL) == 0);
 }
 
+// The client has lost what was written last.
+static void go_back(struct worker *worker, struct sink *sink)
+{
+    uint64_t lost = pick(worker, 30);
+    sink->last.offset -= lost < sink->last.offset ? lost : sink->last.offset;
+    memset(sink->numbers, 0, sizeof(sink->numbers));
+    hark_hub_seek(worker->hub, &sink->sub, sink->last);
+}
+
 static void meet(struct worker *worker)
 {
     struct sink *sink = &worker->sinks[pick(worker, SINKS)];
@@ -267,6 +277,9 @@ static void meet(struct worker *worker)
         join(worker, sink);
     } else if (pick(worker, 3) == 0) {
         leave(sink);
+    } else if (pick(worker, 20) == 0 && sink->has_joined &&
+               sink->conflated_to <= sink->last.offset) {
+        go_back(worker, sink);
     } else {
         sink->is_refusing = false;
         hark_hub_catch_up(worker->hub, &sink->sub);
@@ -285,21 +298,15 @@ static void administer(struct worker *worker)
     struct hark_channel_options options = kinds[channel];
     int status = 0;
     switch (pick(worker, 4)) {
-    case 0:
-        status = hark_hub_clear(worker->hub, name_of(channel));
-        break;
+    case 0: status = hark_hub_clear(worker->hub, name_of(channel)); break;
     case 1:
         options.history_count = pick(worker, 100);
         options.presence = pick(worker, 2) == 0;
         options.slow = (enum hark_slow)pick(worker, 3);
         status = hark_hub_configure(worker->hub, name_of(channel), &options);
         break;
-    case 2:
-        status = hark_hub_configure(worker->hub, name_of(channel), &options);
-        break;
-    default:
-        status = hark_hub_members(worker->hub, name_of(channel), on_members, NULL);
-        break;
+    case 2: status = hark_hub_configure(worker->hub, name_of(channel), &options); break;
+    default: status = hark_hub_members(worker->hub, name_of(channel), on_members, NULL); break;
     }
     CHECK(status == 0 || status == HARK_ENOENT);
     hark_hub_sweep(worker->hub);
@@ -319,7 +326,8 @@ static void step(struct worker *worker)
     CHECK(hark_loop_step(worker->loop, 0) == 0);
 }
 
-static void on_history(void *ctx, int status, struct hark_msg *const *msgs, size_t count, struct hark_position top)
+static void on_history(
+    void *ctx, int status, struct hark_msg *const *msgs, size_t count, struct hark_position top)
 {
     (void)msgs;
     (void)count;
@@ -345,7 +353,8 @@ static void check_end(struct worker *worker)
             continue;
         }
         struct hark_position top = {0, 0};
-        CHECK(hark_hub_history(worker->hub, name_of(sink->channel), NULL, 0, on_history, &top) == 0);
+        CHECK(hark_hub_history(worker->hub, name_of(sink->channel), NULL, 0, on_history, &top) ==
+              0);
         CHECK(sink->sub.state == HARK_SUB_LIVE);
         CHECK(sink->last.epoch == top.epoch && sink->last.offset == top.offset);
         CHECK(top.offset == atomic_load(&worker->stage->published[sink->channel]));
@@ -426,7 +435,8 @@ static void no_hole_no_double_or_a_told_gap(void **state)
         assert_int_equal(pthread_join(threads[i], NULL), 0);
     }
     for (unsigned i = 0; i < WORKERS; i++) {
-        print_message("worker %u: %llu deliveries, %llu gaps\n", i, (unsigned long long)workers[i].deliveries,
+        print_message("worker %u: %llu deliveries, %llu gaps\n", i,
+                      (unsigned long long)workers[i].deliveries,
                       (unsigned long long)workers[i].gaps);
         assert_true(workers[i].deliveries > 10000 && workers[i].gaps > 10); // it was no idle run
         down(&workers[i]);

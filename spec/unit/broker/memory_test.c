@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The memory broker through the hub: age, idempotency keys, options, clearing, what is forgotten and
-// what is not, stalled workers, and no memory at every allocation.
+// The memory broker through the hub: age, idempotency keys, options, clearing, what is forgotten
+// and what is not, stalled workers, and no memory at every allocation.
 #include "hub/rig.h"
 
 static const struct hark_channel_options plain = {.history_count = 0};
@@ -31,7 +31,8 @@ struct reply {
     struct hark_position top;
 };
 
-static void on_history(void *ctx, int status, struct hark_msg *const *msgs, size_t count, struct hark_position top)
+static void on_history(
+    void *ctx, int status, struct hark_msg *const *msgs, size_t count, struct hark_position top)
 {
     struct reply *reply = ctx;
     *reply = (struct reply){.status = status, .count = count, .top = top};
@@ -41,12 +42,19 @@ static void on_history(void *ctx, int status, struct hark_msg *const *msgs, size
     }
 }
 
-static struct reply history(struct rig *rig, const struct hark_position *since, uint32_t limit)
+static struct reply
+history_of(struct rig *rig, const char *name, const struct hark_position *since, uint32_t limit)
 {
     struct reply reply = {.status = 99};
-    assert_int_equal(hark_hub_history(rig_hub(rig, 1), rig_slice("room"), since, limit, on_history, &reply), 0);
+    assert_int_equal(
+        hark_hub_history(rig_hub(rig, 1), rig_slice(name), since, limit, on_history, &reply), 0);
     assert_int_not_equal(reply.status, 99);
     return reply;
+}
+
+static struct reply history(struct rig *rig, const struct hark_position *since, uint32_t limit)
+{
+    return history_of(rig, "room", since, limit);
 }
 
 static void history_is_read_by_name(void **state)
@@ -100,7 +108,8 @@ static void defaults_bound_history(void **state)
     struct rig *rig = *state;
     const struct hark_channel_options many = {.history_count = 100000};
     static char text[10000];
-    const struct hark_msg_draft draft = {.channel = HARK_LIT("room"), .payload = hark_slice(text, sizeof(text))};
+    const struct hark_msg_draft draft = {.channel = HARK_LIT("room"),
+                                         .payload = hark_slice(text, sizeof(text))};
     for (int i = 0; i < 200; i++) {
         (void)rig_publish_draft(rig, 0, &many, &draft);
     }
@@ -109,7 +118,8 @@ static void defaults_bound_history(void **state)
     assert_int_equal(history(rig, NULL, 1000).count, 0);
 }
 
-static struct hark_position publish_once(struct rig *rig, unsigned worker, const char *channel, const char *once, uint32_t flags)
+static struct hark_position publish_once(
+    struct rig *rig, unsigned worker, const char *channel, const char *once, uint32_t flags)
 {
     const struct hark_msg_draft draft = {
         .channel = hark_slice_text(channel),
@@ -141,6 +151,24 @@ static void once_publishes_once(void **state)
     rig_tick(rig);
     rig_expect(sink, "[]");
     rig_leave(rig, 0, sink);
+}
+
+static void a_failed_publish_uses_up_no_key(void **state)
+{
+    struct rig *rig = *state;
+    // How many allocations one takes depends on the stripe its name falls to: several names.
+    for (size_t n = 0; n < 40; n++) {
+        char name[16];
+        (void)snprintf(name, sizeof(name), "c%zu", n); // fits
+        const struct hark_msg_draft draft = {.channel = hark_slice_text(name),
+                                             .once = HARK_LIT("a")};
+        hark_mem_fail_after(n / 4);
+        int status = hark_hub_publish(rig_hub(rig, 0), &draft, &ten, NULL, NULL);
+        hark_mem_fail_after(SIZE_MAX);
+        assert_true(status == 0 || status == HARK_ENOMEM);
+        assert_int_equal(publish_once(rig, 0, name, "a", 0).offset, 1);
+        assert_int_equal(history_of(rig, name, NULL, 10).count, 1);
+    }
 }
 
 static void once_is_bounded(void **state)
@@ -229,7 +257,11 @@ struct seen {
     uint32_t held;
 };
 
-static void on_channel(void *ctx, struct hark_slice name, uint64_t subscribers, struct hark_position top, uint32_t held)
+static void on_channel(void *ctx,
+                       struct hark_slice name,
+                       uint64_t subscribers,
+                       struct hark_position top,
+                       uint32_t held)
 {
     struct seen *seen = ctx;
     seen->channels++;
@@ -300,32 +332,60 @@ static void idle_channels_keep_their_position(void **state)
     rig_leave(rig, 0, b);
 }
 
+static int publish_to(struct rig *rig,
+                      const struct hark_channel_options *options,
+                      const char *kind,
+                      int number)
+{
+    char name[16];
+    (void)snprintf(name, sizeof(name), "%s%d", kind, number); // fits
+    const struct hark_msg_draft draft = {.channel = hark_slice_text(name)};
+    return hark_hub_publish(rig_hub(rig, 0), &draft, options, NULL, NULL);
+}
+
+static struct rig *bounded(uint32_t channels_max, uint32_t idle_max)
+{
+    struct rig *rig = calloc(1, sizeof(*rig));
+    assert_non_null(rig);
+    struct hark_memory_options options;
+    hark_memory_options_init(&options, RIG_WORKERS);
+    options.channels_max = channels_max;
+    options.idle_max = idle_max;
+    rig_up_with(rig, options);
+    return rig;
+}
+
 static void idle_channels_are_bounded(void **state)
 {
     (void)state;
-    struct rig *rig = calloc(1, sizeof(*rig));
-    struct hark_memory_options options;
-    hark_memory_options_init(&options, RIG_WORKERS);
-    options.idle_max = 64 * 4;
-    options.channels_max = 64 * 8;
-    rig_up_with(rig, options);
+    struct rig *rig = bounded(1u << 20, 64 * 4);
     struct hark_position at = rig_publish(rig, 0, &plain, 1);
+    for (int i = 0; i < 20; i++) {
+        assert_int_equal(publish_to(rig, &plain, "few", i), 0);
+    }
+    assert_int_equal(rig_publish(rig, 0, &plain, 1).epoch,
+                     at.epoch); // within the bound: remembered
     for (int i = 0; i < 20000; i++) {
-        char name[16];
-        (void)snprintf(name, sizeof(name), "c%d", i); // fits
-        const struct hark_msg_draft draft = {.channel = hark_slice_text(name)};
-        (void)rig_publish_draft(rig, 0, &plain, &draft);
+        assert_int_equal(publish_to(rig, &plain, "many", i), 0);
     }
     struct hark_position now = rig_publish(rig, 0, &plain, 1);
-    assert_int_not_equal(now.epoch, at.epoch); // the longest idle was forgotten
+    assert_int_not_equal(now.epoch, at.epoch); // the longest idle is forgotten, and it shows
     assert_int_equal(now.offset, 1);
+    rig_down(rig);
+    free(rig);
+}
+
+static void channels_are_bounded(void **state)
+{
+    (void)state;
+    struct rig *rig = bounded(64 * 8, 1u << 20);
+    for (int i = 0; i < 20000; i++) { // idle ones make room
+        assert_int_equal(publish_to(rig, &plain, "idle", i), 0);
+    }
     int status = 0;
     unsigned made = 0;
-    for (int i = 0; i < 20000 && status == 0; i++) { // with history: not idle, so not to be forgotten
-        char name[16];
-        (void)snprintf(name, sizeof(name), "h%d", i); // fits
-        const struct hark_msg_draft draft = {.channel = hark_slice_text(name)};
-        status = hark_hub_publish(rig_hub(rig, 0), &draft, &ten, NULL, NULL);
+    for (int i = 0; i < 20000 && status == 0; i++) { // with history: not to be forgotten
+        status = publish_to(rig, &ten, "held", i);
         made += status == 0 ? 1 : 0;
     }
     assert_int_equal(status, HARK_EFULL);
@@ -343,7 +403,8 @@ static void a_stalled_worker_is_told_what_it_lost(void **state)
     struct rig_sink *a = rig_join(rig, 0, &ten);
     (void)rig_publish(rig, 1, &ten, 65536 + 100); // while worker 0 does not run
     rig_tick(rig);
-    rig_expect(a, "gap(0-65626 history) 65627 65628 65629 65630 65631 65632 65633 65634 65635 65636");
+    rig_expect(a,
+               "gap(0-65626 history) 65627 65628 65629 65630 65631 65632 65633 65634 65635 65636");
     assert_int_equal(a->sub.state, HARK_SUB_LIVE);
     (void)rig_publish(rig, 1, &ten, 1);
     rig_tick(rig);
@@ -406,22 +467,26 @@ static void on_witness_joined(struct hark_sub *sub, int status, const struct har
 
 static void witness_join(struct rig *rig, unsigned worker, struct witness *witness, uint32_t rewind)
 {
-    const struct hark_channel_options options = {.history_count = 6, .presence = true, .slow = HARK_SLOW_OLDEST};
+    const struct hark_channel_options options = {
+        .history_count = 6, .presence = true, .slow = HARK_SLOW_OLDEST};
     const struct hark_member member = {.id = HARK_LIT("ann"), .info = HARK_LIT("{}")};
     const struct hark_start start = {.rewind = rewind};
     witness->sub = (struct hark_sub){.ops = &witness_ops, .owner = witness, .serial = 1};
     witness->last = (struct hark_position){0, UINT64_MAX};
-    int status = hark_hub_subscribe(rig_hub(rig, worker), &witness->sub, rig_slice("room"), &options, &start,
-                                    &member, on_witness_joined);
+    int status = hark_hub_subscribe(rig_hub(rig, worker), &witness->sub, rig_slice("room"),
+                                    &options, &start, &member, on_witness_joined);
     assert_true(status == 0 || status == HARK_ENOMEM);
     assert_true((witness->sub.channel != NULL) == (status == 0 && witness->has_joined));
 }
 
 static void witness_publish(struct rig *rig, unsigned worker, const char *once, uint32_t flags)
 {
-    const struct hark_channel_options options = {.history_count = 6, .presence = true, .slow = HARK_SLOW_OLDEST};
-    const struct hark_msg_draft draft = {
-        .channel = HARK_LIT("room"), .once = hark_slice_text(once), .payload = HARK_LIT("x"), .flags = flags};
+    const struct hark_channel_options options = {
+        .history_count = 6, .presence = true, .slow = HARK_SLOW_OLDEST};
+    const struct hark_msg_draft draft = {.channel = HARK_LIT("room"),
+                                         .once = hark_slice_text(once),
+                                         .payload = HARK_LIT("x"),
+                                         .flags = flags};
     int status = hark_hub_publish(rig_hub(rig, worker), &draft, &options, NULL, NULL);
     assert_true(status == 0 || status == HARK_ENOMEM);
 }
@@ -516,13 +581,16 @@ int main(void)
         cmocka_unit_test_setup_teardown(messages_leave_history_by_age, setup, teardown),
         cmocka_unit_test_setup_teardown(defaults_bound_history, setup, teardown),
         cmocka_unit_test_setup_teardown(once_publishes_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_failed_publish_uses_up_no_key, setup, teardown),
         cmocka_unit_test(once_is_bounded),
         cmocka_unit_test_setup_teardown(clear_drops_history_and_keeps_the_top, setup, teardown),
         cmocka_unit_test_setup_teardown(options_change_for_all_workers, setup, teardown),
-        cmocka_unit_test_setup_teardown(latest_starts_from_history_when_it_is_switched_on, setup, teardown),
+        cmocka_unit_test_setup_teardown(latest_starts_from_history_when_it_is_switched_on, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(each_channel_is_listed, setup, teardown),
         cmocka_unit_test_setup_teardown(idle_channels_keep_their_position, setup, teardown),
         cmocka_unit_test(idle_channels_are_bounded),
+        cmocka_unit_test(channels_are_bounded),
         cmocka_unit_test_setup_teardown(a_stalled_worker_is_told_what_it_lost, setup, teardown),
         cmocka_unit_test(no_memory_breaks_no_promise),
         cmocka_unit_test(no_memory_to_begin_with),

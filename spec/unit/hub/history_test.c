@@ -117,7 +117,8 @@ static void history_agrees_with_a_model(void **state)
         now_ms += (uint64_t)rand() % 40;
         int what = rand() % 100;
         if (what < 60) {
-            struct hark_msg *msg = make(++offset, -1, rand() % 50 == 0 ? 4000 : (size_t)rand() % 1500);
+            struct hark_msg *msg =
+                make(++offset, -1, rand() % 50 == 0 ? 4000 : (size_t)rand() % 1500);
             assert_int_equal(hark_history_reserve(&history), 0);
             hark_history_push(&history, msg, now_ms);
             model.kept[model.end++] = (struct kept){offset, now_ms, hark_msg_size(msg), 0};

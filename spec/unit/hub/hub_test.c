@@ -24,7 +24,8 @@ static int teardown(void **state)
     return 0;
 }
 
-static struct rig_sink *resume(struct rig *rig, const struct hark_channel_options *options, struct hark_position position)
+static struct rig_sink *
+resume(struct rig *rig, const struct hark_channel_options *options, struct hark_position position)
 {
     const struct hark_start start = {.has_position = true, .position = position};
     struct rig_sink *sink = rig_sink_new();
@@ -104,7 +105,8 @@ static void passes_are_bounded_by_count_and_bytes(void **state)
     a->passes = 0;
     a->len = 0;
     static char large[200 * 1024];
-    const struct hark_msg_draft draft = {.channel = HARK_LIT("room"), .payload = hark_slice(large, sizeof(large))};
+    const struct hark_msg_draft draft = {.channel = HARK_LIT("room"),
+                                         .payload = hark_slice(large, sizeof(large))};
     for (int i = 0; i < 3; i++) {
         (void)rig_publish_draft(rig, 0, &plain, &draft); // its place is seen below
     }
@@ -258,7 +260,18 @@ static void messages_outside_the_log_have_no_place(void **state)
     rig_tick(rig);
     rig_expect(a, "[typing]");
     rig_expect(b, "[typing]");
-    assert_int_equal(a->sub.position.offset, 2);
+    rig_publish_outside(rig, 1, &ten, "typing");
+    (void)hark_mailbox_drain(rig->workers[0].mailbox, SIZE_MAX); // a pass of its own, not begun
+    (void)rig_publish(rig, 0, &ten, 1);
+    struct rig_sink *later = rig_join(rig, 0, &ten);
+    assert_false(hark_hub_flush(rig_hub(rig, 0), UINT64_MAX));
+    rig_expect(a, "[typing]");
+    rig_expect(later, "");
+    rig_tick(rig);
+    rig_expect(a, "3");
+    rig_expect(later, "");
+    rig_leave(rig, 0, later);
+    assert_int_equal(a->sub.position.offset, 3);
     struct hark_position at = a->sub.position;
     rig_leave(rig, 0, a);
     rig_leave(rig, 0, b);
@@ -278,11 +291,15 @@ static void bad_calls_are_refused(void **state)
     const struct hark_member long_one = {.id = hark_slice(long_id, sizeof(long_id))};
     struct hark_slice room = rig_slice("room");
     struct hark_slice bad = rig_slice("a\nb");
-    assert_int_equal(hark_hub_subscribe(hub, &a->sub, bad, &plain, &start, NULL, NULL), HARK_EINVAL);
-    assert_int_equal(hark_hub_subscribe(hub, &a->sub, room, &plain, &start, &nobody, NULL), HARK_EINVAL);
-    assert_int_equal(hark_hub_subscribe(hub, &a->sub, room, &plain, &start, &long_one, NULL), HARK_EINVAL);
+    assert_int_equal(hark_hub_subscribe(hub, &a->sub, bad, &plain, &start, NULL, NULL),
+                     HARK_EINVAL);
+    assert_int_equal(hark_hub_subscribe(hub, &a->sub, room, &plain, &start, &nobody, NULL),
+                     HARK_EINVAL);
+    assert_int_equal(hark_hub_subscribe(hub, &a->sub, room, &plain, &start, &long_one, NULL),
+                     HARK_EINVAL);
     assert_int_equal(hark_hub_subscribe(hub, &a->sub, room, &plain, &start, NULL, NULL), 0);
-    assert_int_equal(hark_hub_subscribe(hub, &a->sub, room, &plain, &start, NULL, NULL), HARK_EEXIST);
+    assert_int_equal(hark_hub_subscribe(hub, &a->sub, room, &plain, &start, NULL, NULL),
+                     HARK_EEXIST);
     const struct hark_msg_draft direct = {.channel = room, .flags = HARK_MSG_DIRECT};
     const struct hark_msg_draft nameless = {.payload = room};
     assert_int_equal(hark_hub_publish(hub, &direct, &plain, NULL, NULL), HARK_EINVAL);
@@ -311,6 +328,8 @@ static void unsubscribing_is_idempotent_and_frees_the_channel(void **state)
     rig_expect(a, "");
     const struct hark_start start = {.rewind = 0};
     rig_join_with(rig, 0, a, &plain, &start);
+    rig_publish_outside(rig, 0, &plain, "old");
+    (void)hark_mailbox_drain(rig->workers[0].mailbox, SIZE_MAX); // not passed yet
     hark_hub_unsubscribe(rig_hub(rig, 0), &a->sub);
     rig_join_with(rig, 0, a, &plain, &start); // before the goodbye of the last feed
     (void)rig_publish(rig, 0, &plain, 1);
@@ -330,12 +349,14 @@ int main(void)
         cmocka_unit_test_setup_teardown(resume_goes_on_where_it_was, setup, teardown),
         cmocka_unit_test_setup_teardown(resume_behind_history_tells_a_gap, setup, teardown),
         cmocka_unit_test_setup_teardown(resume_without_history, setup, teardown),
-        cmocka_unit_test_setup_teardown(an_unknown_position_is_a_gap_and_then_live, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_unknown_position_is_a_gap_and_then_live, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(a_long_history_comes_in_batches, setup, teardown),
         cmocka_unit_test_setup_teardown(a_refused_replay_goes_on_later, setup, teardown),
         cmocka_unit_test_setup_teardown(messages_outside_the_log_have_no_place, setup, teardown),
         cmocka_unit_test_setup_teardown(bad_calls_are_refused, setup, teardown),
-        cmocka_unit_test_setup_teardown(unsubscribing_is_idempotent_and_frees_the_channel, setup, teardown),
+        cmocka_unit_test_setup_teardown(unsubscribing_is_idempotent_and_frees_the_channel, setup,
+                                        teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

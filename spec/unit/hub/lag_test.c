@@ -26,7 +26,8 @@ static struct hark_channel_options with(enum hark_slow slow, uint32_t history)
 }
 
 // A subscriber that has had 1 and 2, refused what came behind, and would take more now.
-static struct rig_sink *lagging(struct rig *rig, const struct hark_channel_options *options, unsigned refused)
+static struct rig_sink *
+lagging(struct rig *rig, const struct hark_channel_options *options, unsigned refused)
 {
     struct rig_sink *sink = rig_join(rig, 0, options);
     (void)rig_publish(rig, 0, options, 2);
@@ -54,7 +55,7 @@ static void a_refused_pass_makes_it_lag(void **state)
     assert_int_equal(hark_stats_get(&rig->workers[0].stats.lagging), 1);
     (void)rig_publish(rig, 0, &options, 2);
     rig_tick(rig);
-    rig_expect(sink, ""); // not before it asks
+    rig_expect(sink, "");                   // not before it asks
     (void)rig_publish(rig, 0, &options, 1); // still in the mailbox
     catch_up(rig, sink);
     rig_expect(sink, "3 4 5 6 7 8");
@@ -160,7 +161,8 @@ static void oldest_without_history_goes_on_live(void **state)
     rig_leave(rig, 0, sink);
 }
 
-static void publish_keys(struct rig *rig, const struct hark_channel_options *options, const char *keys)
+static void
+publish_keys(struct rig *rig, const struct hark_channel_options *options, const char *keys)
 {
     for (const char *key = keys; *key != '\0'; key++) {
         const char text[] = {*key == '-' ? '\0' : *key, '\0'};
@@ -229,7 +231,8 @@ static void latest_of_many_keys_comes_in_batches(void **state)
     assert_int_equal(sink->passes, 3);
     assert_int_equal(strncmp(sink->log, "gap(2-858 slow latest) 603 604", 30), 0);
     sink->log[RIG_LOG - 1] = '\0';
-    assert_non_null(strstr(sink->log, " 857 858 859 860")); // no second gap: nothing was skipped there
+    assert_non_null(
+        strstr(sink->log, " 857 858 859 860")); // no second gap: nothing was skipped there
     assert_int_equal(sink->sub.position.offset, 1202);
     assert_int_equal(hark_stats_get(&rig->workers[0].stats.gaps), 1);
     rig_leave(rig, 0, sink);
@@ -323,8 +326,9 @@ static void a_sink_may_leave_inside_a_replay(void **state)
     // ... and inside the replay of its join, which is told of it.
     const struct hark_start start = {.rewind = 600};
     sink->joined = 0;
-    assert_int_equal(
-        hark_hub_subscribe(rig_hub(rig, 0), &sink->sub, rig_slice("room"), &options, &start, NULL, rig_on_joined), 0);
+    assert_int_equal(hark_hub_subscribe(rig_hub(rig, 0), &sink->sub, rig_slice("room"), &options,
+                                        &start, NULL, rig_on_joined),
+                     0);
     assert_int_equal(sink->joined, 1);
     assert_int_equal(sink->status, HARK_ECLOSED);
     assert_null(sink->sub.channel);
@@ -339,7 +343,8 @@ static void forget(struct rig_sink *sink)
 
 static void seek(struct rig *rig, struct rig_sink *sink, uint64_t offset)
 {
-    hark_hub_seek(rig_hub(rig, 0), &sink->sub, (struct hark_position){sink->sub.position.epoch, offset});
+    hark_hub_seek(rig_hub(rig, 0), &sink->sub,
+                  (struct hark_position){sink->sub.position.epoch, offset});
 }
 
 static void a_sink_may_go_back(void **state)
@@ -361,8 +366,8 @@ static void a_sink_may_go_back(void **state)
         rig_expect(sink, text); // all of them, also under `latest`
         seek(rig, sink, at - 6);
         catch_up(rig, sink);
-        (void)snprintf(text, sizeof(text), "gap(%d-%d history) %d %d %d %d", (int)at - 6, (int)at - 4, (int)at - 3,
-                       (int)at - 2, (int)at - 1, (int)at); // fits
+        (void)snprintf(text, sizeof(text), "gap(%d-%d history) %d %d %d %d", (int)at - 6,
+                       (int)at - 4, (int)at - 3, (int)at - 2, (int)at - 1, (int)at); // fits
         rig_expect(sink, text); // it is not slow: `close` does not cut it off
         assert_int_equal(sink->sub.state, HARK_SUB_LIVE);
         seek(rig, sink, at - 6);
@@ -444,14 +449,16 @@ int main(void)
         cmocka_unit_test_setup_teardown(close_behind_history_cuts_it_off, setup, teardown),
         cmocka_unit_test_setup_teardown(close_without_history_cuts_at_once, setup, teardown),
         cmocka_unit_test_setup_teardown(oldest_goes_on_with_what_is_held, setup, teardown),
-        cmocka_unit_test_setup_teardown(oldest_tells_a_gap_once_even_if_the_rest_is_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(oldest_tells_a_gap_once_even_if_the_rest_is_refused, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(oldest_without_history_goes_on_live, setup, teardown),
         cmocka_unit_test_setup_teardown(latest_without_history, setup, teardown),
         cmocka_unit_test_setup_teardown(latest_with_history, setup, teardown),
         cmocka_unit_test_setup_teardown(latest_without_a_skip_is_no_gap, setup, teardown),
         cmocka_unit_test_setup_teardown(latest_of_many_keys_comes_in_batches, setup, teardown),
         cmocka_unit_test_setup_teardown(latest_that_is_too_old_is_a_plain_gap, setup, teardown),
-        cmocka_unit_test_setup_teardown(outside_messages_that_are_refused_are_dropped, setup, teardown),
+        cmocka_unit_test_setup_teardown(outside_messages_that_are_refused_are_dropped, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(a_sink_may_leave_inside_gap, setup, teardown),
         cmocka_unit_test_setup_teardown(a_sink_may_leave_inside_a_replay, setup, teardown),
         cmocka_unit_test_setup_teardown(a_sink_may_go_back, setup, teardown),

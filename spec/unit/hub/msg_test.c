@@ -99,7 +99,8 @@ static void a_message_owns_its_text(void **state)
     msg->time_ms = 6;
 
     struct hark_msg *other = NULL;
-    assert_int_equal(hark_msg_derive(msg, HARK_LIT("f"), HARK_LIT("new"), HARK_MSG_BINARY, &other), 0);
+    assert_int_equal(hark_msg_derive(msg, HARK_LIT("f"), HARK_LIT("new"), HARK_MSG_BINARY, &other),
+                     0);
     assert_true(hark_slice_is(other->channel, HARK_LIT("c")));
     assert_true(hark_slice_is(other->event, HARK_LIT("f")));
     assert_true(hark_slice_is(other->key, HARK_LIT("k")));
@@ -183,7 +184,8 @@ static void push(struct hark_runs *runs, uint64_t epoch, uint64_t offset, size_t
     hark_msg_unref(msg);
 }
 
-static void expect_run(struct hark_runs *runs, uint64_t epoch, uint64_t first, uint64_t last, uint32_t count)
+static void
+expect_run(struct hark_runs *runs, uint64_t epoch, uint64_t first, uint64_t last, uint32_t count)
 {
     struct hark_run *run = hark_runs_shift(runs);
     assert_non_null(run);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Presence: counts per id over workers, events told once and coalesced, lists, switching on and off.
+// Presence: counts per id over workers, events told once and coalesced, lists, switching on and
+// off.
 #include "hub/rig.h"
 
 #include "hub/presence.h"
@@ -24,13 +25,14 @@ static int teardown(void **state)
     return 0;
 }
 
-static struct rig_sink *enter(struct rig *rig, unsigned worker, const struct hark_channel_options *options, const char *id)
+static struct rig_sink *
+enter(struct rig *rig, unsigned worker, const struct hark_channel_options *options, const char *id)
 {
     const struct hark_start start = {.rewind = 0};
     const struct hark_member member = {.id = hark_slice_text(id), .info = HARK_LIT("{\"a\":1}")};
     struct rig_sink *sink = rig_sink_new();
-    assert_int_equal(hark_hub_subscribe(rig_hub(rig, worker), &sink->sub, rig_slice("room"), options,
-                                        &start, &member, rig_on_joined),
+    assert_int_equal(hark_hub_subscribe(rig_hub(rig, worker), &sink->sub, rig_slice("room"),
+                                        options, &start, &member, rig_on_joined),
                      0);
     assert_int_equal(sink->status, 0);
     return sink;
@@ -45,7 +47,8 @@ static int by_id(const void *a, const void *b)
 {
     const struct hark_member *left = a;
     const struct hark_member *right = b;
-    return memcmp(left->id.ptr, right->id.ptr, left->id.len < right->id.len ? left->id.len : right->id.len);
+    return memcmp(left->id.ptr, right->id.ptr,
+                  left->id.len < right->id.len ? left->id.len : right->id.len);
 }
 
 static void on_members(void *ctx, int status, const struct hark_member *members, size_t count)
@@ -62,15 +65,17 @@ static void on_members(void *ctx, int status, const struct hark_member *members,
     size_t at = 0;
     list->text[0] = '\0';
     for (size_t i = 0; i < count; i++) {
-        at += (size_t)snprintf(list->text + at, sizeof(list->text) - at, "%.*s=%.*s ", (int)sorted[i].id.len,
-                               sorted[i].id.ptr, (int)sorted[i].info.len, sorted[i].info.ptr);
+        at += (size_t)snprintf(list->text + at, sizeof(list->text) - at, "%.*s=%.*s ",
+                               (int)sorted[i].id.len, sorted[i].id.ptr, (int)sorted[i].info.len,
+                               sorted[i].info.ptr);
     }
 }
 
 static void expect_members(struct rig *rig, unsigned worker, const char *text)
 {
     struct list list = {.count = 0};
-    assert_int_equal(hark_hub_members(rig_hub(rig, worker), rig_slice("room"), on_members, &list), 0);
+    assert_int_equal(hark_hub_members(rig_hub(rig, worker), rig_slice("room"), on_members, &list),
+                     0);
     assert_string_equal(list.text, text);
 }
 
@@ -246,8 +251,9 @@ static void events_carry_channel_id_and_info(void **state)
     const struct hark_start start = {.rewind = 0};
     const struct hark_member plain = {.id = HARK_LIT("b")};
     struct rig_sink *bob = rig_sink_new();
-    assert_int_equal(
-        hark_hub_subscribe(rig_hub(rig, 0), &bob->sub, rig_slice("room"), &on, &start, &plain, NULL), 0);
+    assert_int_equal(hark_hub_subscribe(rig_hub(rig, 0), &bob->sub, rig_slice("room"), &on, &start,
+                                        &plain, NULL),
+                     0);
     rig_tick(rig);
     assert_string_equal(payload, "{\"channel\":\"room\",\"id\":\"b\",\"info\":null}");
     rig_leave(rig, 0, bob);

@@ -59,7 +59,8 @@ static void on_close(struct hark_feed *feed)
     far->closed = feed;
 }
 
-static int on_read(struct hark_feed *feed, const struct hark_read *ask, hark_broker_read_fn *fn, void *ctx)
+static int
+on_read(struct hark_feed *feed, const struct hark_read *ask, hark_broker_read_fn *fn, void *ctx)
 {
     struct far *far = far_of(feed->broker);
     if (far->read_status != 0) {
@@ -139,8 +140,9 @@ static const struct hark_channel_options plain = {.history_count = 0};
 static struct rig_sink *join(struct far *far, const struct hark_start *start)
 {
     struct rig_sink *sink = rig_sink_new();
-    assert_int_equal(
-        hark_hub_subscribe(far->hub, &sink->sub, rig_slice("room"), &plain, start, NULL, rig_on_joined), 0);
+    assert_int_equal(hark_hub_subscribe(far->hub, &sink->sub, rig_slice("room"), &plain, start,
+                                        NULL, rig_on_joined),
+                     0);
     return sink;
 }
 
@@ -276,8 +278,9 @@ static void a_join_that_cannot_read_ends(void **state)
     say_goodbye(far);
     far->read_status = HARK_ENOMEM;
     sink->joined = 0;
-    assert_int_equal(
-        hark_hub_subscribe(far->hub, &sink->sub, rig_slice("room"), &plain, &start, NULL, rig_on_joined), 0);
+    assert_int_equal(hark_hub_subscribe(far->hub, &sink->sub, rig_slice("room"), &plain, &start,
+                                        NULL, rig_on_joined),
+                     0);
     assert_int_equal(sink->joined, 1);
     assert_int_equal(sink->status, HARK_ENOMEM);
     free(sink);
@@ -325,7 +328,8 @@ static void lost_messages_that_no_log_holds_are_told(void **state)
     struct rig_sink *sink = join_live(far);
     receive(far, 14, 15);
     answer(far, 0, 15, 15, 15);
-    rig_expect(sink, "gap(10-14 history) 15"); // also under `close`: it is not the subscriber's fault
+    rig_expect(sink,
+               "gap(10-14 history) 15"); // also under `close`: it is not the subscriber's fault
     receive(far, 18, 18);
     answer(far, 0, 0, 0, 15); // an answer from before: asked again
     rig_expect(sink, "");

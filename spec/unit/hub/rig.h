@@ -2,7 +2,8 @@
 //
 // What the tests of hub and broker share: a worker (loop, mailbox, hub) on the memory broker with a
 // clock that the test turns, and a sink that writes down what it is told, in words:
-//   "1 2 [x] gap(3-7 slow) 8"   offsets; [event] of messages outside the log; gaps with their reason
+//   "1 2 [x] gap(3-7 slow) 8"   offsets; [event] of messages outside the log; gaps with their
+//   reason
 #ifndef HARK_SPEC_HUB_RIG_H
 #define HARK_SPEC_HUB_RIG_H
 
@@ -18,6 +19,7 @@
 
 #include "hark.h"
 
+#include "base/attr.h"
 #include "base/mem.h"
 #include "broker/memory.h"
 #include "hub/broker.h"
@@ -44,11 +46,11 @@ struct rig {
 struct rig_sink {
     struct hark_sub sub;
     bool is_refusing;
-    unsigned takes;          // how many passes are taken before it refuses; 0: no limit
+    unsigned takes; // how many passes are taken before it refuses; 0: no limit
     unsigned passes;
-    uint64_t pass_id;        // of the last pass
-    int joined;              // calls of on_joined
-    int status;              // its status
+    uint64_t pass_id; // of the last pass
+    int joined;       // calls of on_joined
+    int status;       // its status
     struct hark_joined how;
     void (*on_deliver)(struct rig_sink *sink); // during a pass, after it was written down
     void (*on_gap)(struct rig_sink *sink);
@@ -62,7 +64,8 @@ static inline uint64_t rig_clock(void *ctx)
     return ((struct rig *)ctx)->now_ms;
 }
 
-static inline void rig_worker_up(struct rig_worker *worker, struct hark_broker *broker, unsigned index)
+static inline void
+rig_worker_up(struct rig_worker *worker, struct hark_broker *broker, unsigned index)
 {
     memset(worker, 0, sizeof(*worker));
     assert_int_equal(hark_loop_new(&worker->stats, &worker->loop), 0);
@@ -135,6 +138,8 @@ static inline void rig_sweep(struct rig *rig)
     rig_tick(rig);
 }
 
+static inline void rig_write(struct rig_sink *sink, const char *format, ...) HARK_PRINTF(2, 3);
+
 static inline void rig_write(struct rig_sink *sink, const char *format, ...)
 {
     va_list args;
@@ -155,7 +160,8 @@ static inline void rig_gap(struct hark_sub *sub, const struct hark_gap *gap)
         rig_write(sink, "%sgap(epoch %llu)", space, (unsigned long long)gap->to.offset);
     } else {
         rig_write(sink, "%sgap(%llu-%llu %s%s)", space, (unsigned long long)gap->from.offset,
-                  (unsigned long long)gap->to.offset, reasons[gap->reason], gap->conflated ? " latest" : "");
+                  (unsigned long long)gap->to.offset, reasons[gap->reason],
+                  gap->conflated ? " latest" : "");
     }
     if (sink->on_gap != NULL) {
         sink->on_gap(sink);
@@ -242,14 +248,15 @@ static inline void rig_join_with(struct rig *rig,
                                  const struct hark_start *start)
 {
     sink->joined = 0;
-    assert_int_equal(hark_hub_subscribe(rig_hub(rig, worker), &sink->sub, rig_slice("room"), options,
-                                        start, NULL, rig_on_joined),
+    assert_int_equal(hark_hub_subscribe(rig_hub(rig, worker), &sink->sub, rig_slice("room"),
+                                        options, start, NULL, rig_on_joined),
                      0);
     assert_int_equal(sink->joined, 1);
     assert_int_equal(sink->status, 0);
 }
 
-static inline struct rig_sink *rig_join(struct rig *rig, unsigned worker, const struct hark_channel_options *options)
+static inline struct rig_sink *
+rig_join(struct rig *rig, unsigned worker, const struct hark_channel_options *options)
 {
     const struct hark_start start = {.rewind = 0};
     struct rig_sink *sink = rig_sink_new();
@@ -275,7 +282,8 @@ static inline struct hark_position rig_publish_draft(struct rig *rig,
                                                      const struct hark_msg_draft *draft)
 {
     struct hark_position position = {0, 0};
-    assert_int_equal(hark_hub_publish(rig_hub(rig, worker), draft, options, rig_on_published, &position), 0);
+    assert_int_equal(
+        hark_hub_publish(rig_hub(rig, worker), draft, options, rig_on_published, &position), 0);
     assert_int_not_equal(position.epoch, 0);
     return position;
 }

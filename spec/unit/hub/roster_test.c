@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The roster against a model: after any sequence of moves each subscription is in its stretch, once.
+// The roster against a model: after any sequence of moves each subscription is in its stretch,
+// once.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
