@@ -123,12 +123,14 @@
 ---@field id string request id, taken from X-Request-Id or made
 ---@field method string
 ---@field path string decoded, without the query
+---@field target string path and query as they were sent
 ---@field params table<string, string> what the path pattern captured
 ---@field query table<string, string>
 ---@field headers table<string, string> names in lower case
 ---@field cookies table<string, string>
 ---@field ip string
 ---@field host string?
+---@field subprotocols string[] that a WebSocket client offers, in its order
 ---@field body string? of a `respond` endpoint
 ---@field user hark.User in `respond`: what `auth` gave; nil on an endpoint without
 ---@field offers table<hark.TransportName, boolean> what this client can use: what got through
@@ -165,6 +167,7 @@ function Conn:send(data, opts) end
 ---@class hark.SendOptions
 ---@field event? string event name: an SSE `event:` line, `event` in envelopes and batches
 ---@field binary? boolean a binary WebSocket frame; base64 elsewhere
+---@field key? string which waiting message this one replaces, where `slow = "latest"`
 
 --- Ends the session: the WebSocket close code (1000, or 3000 to 4999), end of stream, last answer.
 ---@param code? integer 1000 when left out
@@ -184,7 +187,7 @@ function Conn:join(channel, opts) end
 ---@field rewind? integer a newcomer gets the last n messages of history
 ---@field since? hark.Position start behind this message
 ---@field as? string member id for presence
----@field info? table told to others with presence
+---@field info? any told to others with presence; needs `as`
 
 ---@param channel string
 ---@return boolean? left false: was not joined
@@ -214,6 +217,8 @@ function Conn:after(seconds, name) end
 function Conn:cancel(name) end
 
 --- Takes the key of `hark.variant` anew for this client.
+---@return true? ok
+---@return string? why
 function Conn:refresh() end
 
 --- One connection's place in one channel.
@@ -273,9 +278,9 @@ function hark.publish(channel, data, opts) end
 
 --- What a channel still holds, oldest first.
 ---@param channel string
----@param opts? { limit?: integer, since?: hark.Position }
+---@param opts? { limit?: integer, since?: hark.Position } limit: 100 when left out
 ---@return hark.Event[]? events
----@return string? why
+---@return string? why `"gap"` behind events: what follows `since` is not all there any more
 function hark.history(channel, opts) end
 
 --- Who is in a channel with `presence = true`.
@@ -408,7 +413,17 @@ function hmac.sha256(key, data) end
 ---@param key string
 ---@param data string
 ---@return string hex
+function hmac.sha512(key, data) end
+
+---@param key string
+---@param data string
+---@return string hex
 function hmac.sha1(key, data) end
+
+---@param key string
+---@param data string
+---@return string hex
+function hmac.md5(key, data) end
 
 ---@class hark.digest
 local digest = {}
@@ -419,7 +434,15 @@ function digest.sha256(data) end
 
 ---@param data string
 ---@return string hex
+function digest.sha512(data) end
+
+---@param data string
+---@return string hex
 function digest.sha1(data) end
+
+---@param data string
+---@return string hex
+function digest.md5(data) end
 
 ---@class hark.base64
 local base64 = {}
