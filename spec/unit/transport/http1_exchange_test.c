@@ -228,7 +228,7 @@ static void take_over(struct fixture *f, struct hark_exchange *exchange)
 
 #define UPGRADED                                                                      \
     "HTTP/1.1 101 Switching Protocols\r\n" DATE "Upgrade: test\r\n" ID "Connection: " \
-                                                                       "Upgrade\r\n\r\n"
+    "Upgrade\r\n\r\n"
 
 static void test_take_with_early_bytes(void **state)
 {
