@@ -271,10 +271,10 @@ void hark_gateway_drain(struct hark_gateway *gateway, uint64_t deadline_ms)
 
 void hark_gateway_join(struct hark_gateway *gateway)
 {
-    while (gateway->started > 0) {
-        gateway->started--;
-        hark_worker_join(gateway->workers[gateway->started]);
+    for (unsigned i = 0; i < gateway->started; i++) { // other threads may still give orders to all
+        hark_worker_join(gateway->workers[i]);
     }
+    gateway->started = 0;
 }
 
 static void stop_workers(struct hark_gateway *gateway)
