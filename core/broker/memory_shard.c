@@ -14,7 +14,12 @@
 #define SWEEP_NEWS    16
 #define SWEEP_IDLE    64
 #define SWEEP_ONCE    256
+#define SWEEP_MSGS    4096 // dropped under one lock, about
 
+static int append(struct hark_memory_shard *shard,
+                  struct hark_memory_entry *entry,
+                  const struct hark_publication *publication,
+                  uint64_t now_ms);
 static void fill(struct hark_memory_row *row, const struct hark_memory_entry *entry);
 static void forget(struct hark_memory_shard *shard, struct hark_memory_entry *entry);
 static void sweep_active(struct hark_memory_shard *shard, uint64_t now_ms);
@@ -142,21 +147,22 @@ int hark_memory_shard_append(struct hark_memory_shard *shard,
         return 0;
     }
     struct hark_memory_entry *entry = NULL;
-    int status = hark_memory_shard_make(shard, name, hash, publication->options, now_ms, &entry);
-    if (status != 0) {
-        return status;
+    int status = 0;
+    if (hark_msg_is_logged(msg)) {
+        status = hark_memory_shard_make(shard, name, hash, publication->options, now_ms, &entry);
+    } else { // it reaches those who listen now; for nobody no channel is made
+        entry = hark_memory_shard_find(shard, name, hash);
     }
-    const struct hark_position position = hark_memory_entry_next(entry, msg);
-    if (once.len > 0) {
+    struct hark_position position = {0, 0};
+    if (status == 0 && entry != NULL) {
+        position = hark_memory_entry_next(entry, msg);
+    }
+    if (status == 0 && once.len > 0) {
         status = hark_memory_once_add(&shard->once, name, once, now_ms, position);
     }
-    if (status == 0) {
-        status = hark_memory_entry_append(entry, msg, now_ms);
-        if (status != 0 && once.len > 0) {
-            hark_memory_once_undo(&shard->once);
-        }
+    if (status == 0 && entry != NULL) {
+        status = append(shard, entry, publication, now_ms);
     }
-    hark_memory_shard_settle(shard, entry, now_ms);
     if (status == 0) {
         *ret = position;
     }
@@ -205,6 +211,20 @@ void hark_memory_shard_sweep(struct hark_memory_shard *shard, uint64_t now_ms)
     hark_memory_shard_unlock(shard);
 }
 
+// Its idempotency key has been noted already.
+static int append(struct hark_memory_shard *shard,
+                  struct hark_memory_entry *entry,
+                  const struct hark_publication *publication,
+                  uint64_t now_ms)
+{
+    int status = hark_memory_entry_append(entry, publication->msg, now_ms);
+    if (status != 0 && publication->once.len > 0) {
+        hark_memory_once_undo(&shard->once);
+    }
+    hark_memory_shard_settle(shard, entry, now_ms);
+    return status;
+}
+
 static void fill(struct hark_memory_row *row, const struct hark_memory_entry *entry)
 {
     row->top = entry->top;
@@ -230,12 +250,15 @@ static void sweep_active(struct hark_memory_shard *shard, uint64_t now_ms)
 {
     uint32_t active = shard->count - shard->idle_count;
     uint32_t steps = active < SWEEP_ENTRIES ? active : SWEEP_ENTRIES;
-    for (uint32_t i = 0; i < steps; i++) {
+    uint32_t dropped = 0;
+    for (uint32_t i = 0; i < steps && dropped < SWEEP_MSGS; i++) {
         struct hark_list *node = shard->active.next;
         hark_list_remove(node);
         hark_list_push(&shard->active, node);
         struct hark_memory_entry *entry = HARK_CONTAINER_OF(node, struct hark_memory_entry, node);
+        uint32_t held = entry->history.count;
         hark_memory_entry_expire(entry, now_ms);
+        dropped += held - entry->history.count;
         hark_memory_shard_settle(shard, entry, now_ms);
     }
 }

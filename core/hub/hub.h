@@ -26,7 +26,8 @@
 struct hark_hub;
 struct hark_broker;
 
-// position is where the message stands; offset 0 when it is outside the log.
+// position is where the message stands; offset 0 when it is outside the log, epoch 0 as well when
+// it is and there is no such channel, so that it reached nobody.
 typedef void hark_hub_published_fn(void *ctx, int status, struct hark_position position);
 // msgs are borrowed until return. status EGAP: `since` is no longer held; msgs is what is left
 // behind it (nothing, when its epoch is unknown).

@@ -343,6 +343,18 @@ static int publish_to(struct rig *rig,
     return hark_hub_publish(rig_hub(rig, 0), &draft, options, NULL, NULL);
 }
 
+static void outside_messages_make_no_channel(void **state)
+{
+    struct rig *rig = *state;
+    const struct hark_msg_draft draft = {.channel = HARK_LIT("room"), .flags = HARK_MSG_OUTSIDE};
+    struct hark_position position = {1, 1};
+    assert_int_equal(hark_hub_publish(rig_hub(rig, 0), &draft, &ten, rig_on_published, &position),
+                     0);
+    assert_int_equal(position.epoch, 0);
+    assert_int_equal(position.offset, 0);
+    assert_int_equal(hark_hub_clear(rig_hub(rig, 0), rig_slice("room")), HARK_ENOENT);
+}
+
 static struct rig *bounded(uint32_t channels_max, uint32_t idle_max)
 {
     struct rig *rig = calloc(1, sizeof(*rig));
@@ -589,6 +601,7 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(each_channel_is_listed, setup, teardown),
         cmocka_unit_test_setup_teardown(idle_channels_keep_their_position, setup, teardown),
+        cmocka_unit_test_setup_teardown(outside_messages_make_no_channel, setup, teardown),
         cmocka_unit_test(idle_channels_are_bounded),
         cmocka_unit_test(channels_are_bounded),
         cmocka_unit_test_setup_teardown(a_stalled_worker_is_told_what_it_lost, setup, teardown),
