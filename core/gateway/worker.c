@@ -29,6 +29,7 @@
 #define MAIL_A_TICK 4096
 #define SLICE_NS 2000000ULL // long fan-outs let other work in after 2 ms
 #define DRAIN_LOOK_MS 50
+#define SWEEP_MS 1000 // the hub's housekeeping
 
 struct hark_worker {
     struct hark_worker_options options;
@@ -45,6 +46,7 @@ struct hark_worker {
     struct hark_watch *watch; // worker 0
     struct hark_listener *listeners[LISTENERS_MAX];
     unsigned listener_count;
+    struct hark_timer sweep_timer;
     struct hark_timer drain_timer;
     uint64_t drain_deadline_ms; // 0: not draining
 };
@@ -74,6 +76,7 @@ static int build_server(struct hark_worker *worker);
 static int build_script(struct hark_worker *worker);
 static void *run(void *self);
 static bool on_tick(void *self);
+static void on_sweep(struct hark_timer *timer);
 static void on_accept(void *server, int fd);
 static int give_order(struct hark_worker *worker, struct order *order, hark_mail_fn *fn);
 static void end_order(struct order *order, int status);
@@ -96,6 +99,7 @@ int hark_worker_new(const struct hark_worker_options *options, struct hark_worke
         return HARK_ENOMEM;
     }
     worker->options = *options;
+    hark_timer_init(&worker->sweep_timer, on_sweep);
     hark_timer_init(&worker->drain_timer, on_drain_look);
     hark_list_init(&worker->server.conns);
     hark_list_init(&worker->admin.conns);
@@ -206,6 +210,7 @@ static void *run(void *self)
     if (status != 0) {
         HARK_LOG(HARK_LOG_ERROR, "worker", HARK_F_TEXT("error", hark_strerror(status)));
     }
+    on_sweep(&worker->sweep_timer);
     status = hark_loop_run(worker->loop);
     if (status != 0) {
         HARK_LOG(HARK_LOG_ERROR, "worker", HARK_F_TEXT("error", hark_strerror(status)));
@@ -220,6 +225,13 @@ static bool on_tick(void *self)
     struct hark_worker *worker = self;
     bool more = hark_mailbox_drain(worker->mailbox, MAIL_A_TICK);
     return hark_hub_flush(worker->hub, hark_loop_clock_ns() + SLICE_NS) || more;
+}
+
+static void on_sweep(struct hark_timer *timer)
+{
+    struct hark_worker *worker = HARK_CONTAINER_OF(timer, struct hark_worker, sweep_timer);
+    hark_hub_sweep(worker->hub);
+    hark_wheel_arm(hark_loop_wheel(worker->loop), timer, hark_loop_now_ms(worker->loop) + SWEEP_MS);
 }
 
 static void on_accept(void *server, int fd)
