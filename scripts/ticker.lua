@@ -9,7 +9,7 @@ local SECONDS <const> = tonumber(hark.env.TICKER_SECONDS) or 1
 local latest <const> = hark.shared("ticker")                -- one dictionary for all workers
 
 local function quote(symbol, n)                             -- made up, and the same in every run
-  return { symbol = symbol, n = n, cents = 10000 + n * 37 % 500 }
+  return { symbol = symbol, n = n, cents = 10000 + (n + symbol:byte()) * 37 % 500 }
 end
 
 ---@type hark.Script

@@ -82,7 +82,7 @@ export class Column {
 
   #count(id, data, now) {
     this.count += 1;
-    const first = id ? this.walk.step(id, now) : now;
+    const first = this.walk.step(id, data, now);
     const missed = this.#returning !== null && first < this.#opened;
     const latency = this.sent.latency(this.id, data, now);
     if (missed) {

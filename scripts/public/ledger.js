@@ -1,28 +1,51 @@
 // SPDX-License-Identifier: MIT
-// The page's proof: every message id gets a rank when any column sees it first, and each column must
-// walk those ranks without a step missing or repeated. It knows nothing of transports or of the DOM.
+// The page's proof. The ledger is what any column heard first, in order; each column must walk it
+// without leaving anything out, and without hearing the same position twice. Positions are opaque
+// and need not look alike on two transports, so columns are compared by what was said.
 
-const KEPT = 5000; // ids remembered; far more than a channel's history holds
+const KEPT = 5000; // far more than a channel's history holds
 
 export class Ledger {
-  #entries = new Map(); // id -> { rank, at }
-  top = 0;
+  #log = []; // { data, at }, oldest first
+  #dropped = 0; // how many came before those
 
-  /** What is known of `id`, and whether this is the first time that any column shows it. */
-  note(id, now) {
-    const known = this.#entries.get(id);
-    if (known) return known;
-    const entry = { rank: ++this.top, at: now };
-    this.#entries.set(id, entry);
-    if (this.#entries.size > KEPT) this.#entries.delete(this.#entries.keys().next().value);
-    return entry;
+  get top() {
+    return this.#dropped + this.#log.length;
+  }
+
+  at(rank) {
+    return this.#log[rank - this.#dropped]?.at;
+  }
+
+  add(data, at) {
+    this.#log.push({ data, at });
+    if (this.#log.length > KEPT) {
+      this.#log.shift();
+      this.#dropped += 1;
+    }
+    return this.top - 1;
+  }
+
+  /** Rank of the first entry like `data` from `rank` on, or -1. */
+  find(data, rank) {
+    for (let i = Math.max(rank, this.#dropped); i < this.top; i++) {
+      if (this.#log[i - this.#dropped].data === data) return i;
+    }
+    return -1;
+  }
+
+  /** Rank of the last entry like `data`, or -1. */
+  findLast(data) {
+    const index = this.#log.findLastIndex((entry) => entry.data === data);
+    return index < 0 ? -1 : index + this.#dropped;
   }
 }
 
-/** One column's walk through the ledger. */
+/** One column's walk along the ledger. */
 export class Walk {
   #ledger;
-  rank = null; // null until the first message, and after a gap that the server told us of
+  #next = null; // null until the first message, and after a gap that the server told us of
+  #ids = new Set();
   doubled = 0;
   lost = 0;
 
@@ -30,26 +53,36 @@ export class Walk {
     this.#ledger = ledger;
   }
 
-  /** Takes the next id of this column; answers when the message was first seen anywhere. */
-  step(id, now) {
-    const { rank, at } = this.#ledger.note(id, now);
-    if (this.rank !== null) {
-      if (rank <= this.rank) {
-        this.doubled += 1;
-        return at;
-      }
-      this.lost += rank - this.rank - 1;
+  /** Takes what this column hears; answers when it was heard first anywhere. */
+  step(id, data, now) {
+    if (id && this.#ids.has(id)) {
+      this.doubled += 1;
+      return now;
     }
-    this.rank = rank;
-    return at;
+    if (id) this.#remember(id);
+    const ledger = this.#ledger;
+    let rank = this.#next === null ? ledger.findLast(data) : ledger.find(data, this.#next);
+    if (rank < 0) {
+      // New to all; or, behind the others, a form that the script makes for this column alone.
+      const behind = this.#next !== null && this.#next < ledger.top;
+      rank = behind ? this.#next : ledger.add(data, now);
+    }
+    if (this.#next !== null) this.lost += rank - this.#next;
+    this.#next = rank + 1;
+    return ledger.at(rank) ?? now;
   }
 
   /** History no longer held what we asked for and the server said so: start from what comes next. */
   gap() {
-    this.rank = null;
+    this.#next = null;
   }
 
   get behind() {
-    return this.rank === null ? 0 : this.#ledger.top - this.rank;
+    return this.#next === null ? 0 : this.#ledger.top - this.#next;
+  }
+
+  #remember(id) {
+    this.#ids.add(id);
+    if (this.#ids.size > KEPT) this.#ids.delete(this.#ids.values().next().value);
   }
 }

@@ -5,13 +5,14 @@
 // channel of its own. Screenshots go to build/browser (or HARK_SHOTS), to be looked at.
 
 import assert from "node:assert/strict";
-import { mkdir, readdir, readFile } from "node:fs/promises";
-import { join, relative } from "node:path";
+import { mkdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 
 import { chromium } from "playwright-core";
 
+import { demo } from "../e2e/support/demo.mjs";
 import { Host } from "../e2e/support/host.mjs";
 import { DEADLINE } from "../e2e/support/wait.mjs";
 
@@ -25,7 +26,7 @@ let host, browser;
 
 before(async () => {
   await mkdir(SHOTS, { recursive: true });
-  host = await Host.start(await tree(join(ROOT, "scripts")), { workers: 2 });
+  host = await Host.start(await demo(), { workers: 2 });
   browser = await chromium.launch({
     executablePath: process.env.HARK_CHROMIUM ?? "/usr/bin/chromium",
     args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
@@ -207,14 +208,4 @@ async function counted(page, columns, count) {
   for (const column of columns) {
     await page.locator(`#${column} [data-part="count"]`).getByText(String(count), { exact: true }).waitFor();
   }
-}
-
-/** A directory as the host's helper takes it: path -> text. */
-async function tree(directory) {
-  const files = {};
-  for (const entry of await readdir(directory, { recursive: true, withFileTypes: true })) {
-    const path = join(entry.parentPath ?? entry.path, entry.name);
-    if (entry.isFile()) files[relative(directory, path)] = await readFile(path, "utf8");
-  }
-  return files;
 }
