@@ -85,7 +85,8 @@ static void reads_lua_files_sorted(void **state)
 static void leaves_out_what_editors_and_deployers_leave(void **state)
 {
     (void)state;
-    static const char *const NAMES[] = {".hidden.lua", "#a.lua#", "a.lua~", "a.lua.swp", "x.lua.tmp", "y.bak"};
+    static const char *const NAMES[] = {".hidden.lua", "#a.lua#",   "a.lua~",
+                                        "a.lua.swp",   "x.lua.tmp", "y.bak"};
     for (size_t i = 0; i < sizeof(NAMES) / sizeof(NAMES[0]); i++) {
         make(NAMES[i], "x", 1);
     }
@@ -182,7 +183,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(reads_lua_files_sorted, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(leaves_out_what_editors_and_deployers_leave, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(leaves_out_what_editors_and_deployers_leave, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(follows_links_as_kubernetes_makes_them, set_up, tear_down),
         cmocka_unit_test_setup_teardown(refuses_a_file_over_the_limit_by_name, set_up, tear_down),
         cmocka_unit_test_setup_teardown(refuses_a_loop_of_links, set_up, tear_down),
