@@ -3,7 +3,8 @@
 // Two workers on two threads and one memory broker: they publish, join, resume (also what the other
 // one left), lag, catch up, leave, clear and configure, at random. Every sink checks each message:
 // the next offset, or a gap told before it, and the order of each publisher. In the end everybody
-// stands at the top. To be run under TSan. HARK_STRESS=N makes it N times as long.
+// stands at the top. To be run under TSan. HARK_STRESS=N makes it N times as long, HARK_SEED=N
+// another run.
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -390,11 +391,17 @@ static void *run(void *ctx)
     return NULL;
 }
 
+static unsigned setting(const char *name, unsigned otherwise)
+{
+    const char *text = getenv(name);
+    return text == NULL ? otherwise : (unsigned)strtoul(text, NULL, 10);
+}
+
 static void up(struct worker *worker, struct stage *stage, unsigned index)
 {
     worker->stage = stage;
     worker->index = index;
-    worker->seed = 7 + index;
+    worker->seed = 7 + index + setting("HARK_SEED", 0) * WORKERS;
     assert_int_equal(hark_loop_new(&worker->stats, &worker->loop), 0);
     assert_int_equal(hark_mailbox_new(worker->loop, worker, &worker->mailbox), 0);
     const struct hark_hub_options options = {stage->broker, &worker->stats, index};
@@ -419,8 +426,7 @@ static void no_hole_no_double_or_a_told_gap(void **state)
     (void)state;
     static struct stage stage;
     static struct worker workers[WORKERS];
-    const char *times = getenv("HARK_STRESS");
-    stage.rounds = ROUNDS * (times == NULL ? 1 : (unsigned)strtoul(times, NULL, 10));
+    stage.rounds = ROUNDS * setting("HARK_STRESS", 1);
     assert_int_equal(hark_memory_new(WORKERS, &stage.broker), 0);
     assert_int_equal(pthread_barrier_init(&stage.barrier, NULL, WORKERS), 0);
     assert_int_equal(pthread_mutex_init(&stage.lock, NULL), 0);
