@@ -17,8 +17,9 @@
 #define PUMP_READS   16                 // batches of history, likewise
 
 static struct hark_outbox *need_outbox(struct hark_session *session);
-static void
-collect(const struct hark_session *session, struct hark_places *places, bool with_history);
+static int collect(const struct hark_session *session, struct hark_places *places);
+static int
+collect_some(const struct hark_session *session, struct hark_places *places, bool with_history);
 static int send_batch(struct hark_session *session);
 static void read_on(struct hark_session *session);
 static struct hark_session_sub *first_to_read(const struct hark_session *session);
@@ -47,8 +48,8 @@ int hark_backlog_push(struct hark_session *session,
     if (hark_outbox_reserve(box, count) != 0) {
         return HARK_ENOMEM;
     }
-    if (sub != NULL) {
-        hark_backlog_joined(session, sub);
+    if (sub != NULL && hark_backlog_joined(session, sub) == HARK_ENOMEM) {
+        return HARK_ENOMEM;
     }
     for (size_t i = 0; i < count; i++) {
         if (msgs[i]->except != session->key.serial) {
@@ -71,50 +72,62 @@ static struct hark_outbox *need_outbox(struct hark_session *session)
             return NULL;
         }
         box->life = session->key.serial ^ hark_session_now_ms(session) << 32;
-        collect(session, &box->places, true);
-        collect(session, &box->places, false);
+        if (collect(session, &box->places) == HARK_ENOMEM) {
+            hark_outbox_free(box);
+            return NULL;
+        }
         session->outbox = box;
         hark_session_refresh(session);
     }
     return session->outbox;
 }
 
-void hark_backlog_joined(struct hark_session *session, const struct hark_sub *sub)
+int hark_backlog_joined(struct hark_session *session, const struct hark_sub *sub)
 {
     struct hark_outbox *box = session->outbox;
     if (box == NULL || sub->channel == NULL) {
-        return;
+        return 0;
     }
     uint64_t channel = hark_channel_id(sub->channel);
-    if (hark_places_find(&box->places, channel) == NULL) {
-        (void)hark_places_set(&box->places, channel, sub->position); // full: it stays without
+    if (hark_places_find(&box->places, channel) != NULL) {
+        return 0;
     }
+    return hark_places_set(&box->places, channel, sub->position);
 }
 
 void hark_backlog_places(const struct hark_session *session, struct hark_places *ret_places)
 {
     if (session->outbox != NULL) {
         (void)hark_places_copy(ret_places, &session->outbox->places); // there is room for all
-        return;
+    } else {
+        (void)collect(session, ret_places); // full: as below
     }
-    collect(session, ret_places, true);
-    collect(session, ret_places, false);
 }
 
-// Channels that can be resumed come first: a cursor has no room for more than 64.
-static void
-collect(const struct hark_session *session, struct hark_places *places, bool with_history)
+// Channels that can be resumed come first: a cursor has no room for more than 64, and a channel
+// beyond them starts live when the client comes back, as the client's page says. 0, HARK_EFULL or
+// HARK_ENOMEM.
+static int collect(const struct hark_session *session, struct hark_places *places)
 {
-    for (const struct hark_session_sub *item = session->subs; item != NULL; item = item->next) {
+    int status = collect_some(session, places, true);
+    return status == 0 ? collect_some(session, places, false) : status;
+}
+
+static int
+collect_some(const struct hark_session *session, struct hark_places *places, bool with_history)
+{
+    int status = 0;
+    const struct hark_session_sub *item = session->subs;
+    for (; item != NULL && status == 0; item = item->next) {
         const struct hark_channel *channel = item->sub.channel;
         if (channel == NULL || item->sub.position.epoch == 0) {
             continue; // not joined yet
         }
         if ((hark_channel_options(channel)->history_count > 0) == with_history) {
-            // A channel beyond the 64th starts live when the client comes back, as docs say.
-            (void)hark_places_set(places, hark_channel_id(channel), item->sub.position);
+            status = hark_places_set(places, hark_channel_id(channel), item->sub.position);
         }
     }
+    return status;
 }
 
 bool hark_backlog_refuse(struct hark_session *session)

@@ -29,8 +29,9 @@ HARK_MUSTCHECK int hark_backlog_push(struct hark_session *session,
 bool hark_backlog_refuse(struct hark_session *session);
 // Whether the hub may be asked for more.
 bool hark_backlog_has_space(const struct hark_session *session);
-// A subscription has joined at its position while messages wait: cursors hold it from now on.
-void hark_backlog_joined(struct hark_session *session, const struct hark_sub *sub);
+// A subscription has joined at its position while messages wait: cursors hold it from now on. 0;
+// HARK_EFULL: they have no room for it; HARK_ENOMEM: to be tried again before its first message.
+int hark_backlog_joined(struct hark_session *session, const struct hark_sub *sub);
 // Where the client stands behind all that has left. ret_places has room for HARK_PLACES_MAX.
 void hark_backlog_places(const struct hark_session *session, struct hark_places *ret_places);
 // The session leaves its transport: all that waits goes out, whatever room there is; with is_lost

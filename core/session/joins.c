@@ -137,7 +137,7 @@ static void on_joined(struct hark_sub *sub, int status, const struct hark_joined
     const struct hark_session_join join = take_join(session, sub);
     if (status == 0) {
         note_recovery(session, joined);
-        hark_backlog_joined(session, sub);
+        (void)hark_backlog_joined(session, sub); // its first message tries again
     } else if (status != HARK_ECLOSED) {
         remove_sub(session, join.item); // else whoever unsubscribes sees to it
     }

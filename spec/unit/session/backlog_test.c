@@ -95,6 +95,27 @@ static void test_positions_while_messages_wait(void **state)
     end(rig, sse);
 }
 
+static void test_history_of_a_join_waits_behind_the_rest(void **state)
+{
+    struct rig *rig = *state;
+    rig_publish(rig, "b", "old", &RIG_HISTORY);
+    rig_publish(rig, "b", "older", &RIG_HISTORY);
+    rig_tick(rig);
+    struct rig_transport *sse = rig_transport_new(rig, &rig_sse_ops);
+    struct hark_session *session = listener(rig, sse, "a", &RIG_HISTORY);
+    sse->is_congested = true;
+    rig_publish(rig, "a", "x", &RIG_HISTORY);
+    rig_tick(rig);
+    const struct hark_start rewind = {.rewind = 2};
+    assert_int_equal(hark_session_join(session, HARK_LIT("b"), &RIG_HISTORY, &rewind, NULL,
+                                       rig_on_joined, NULL),
+                     0);
+    rig_drain(rig, sse);
+    // A client that is cut behind the first must come back to all of b.
+    rig_expect(&sse->log, "<a1.b0>x <a1.b1>old <a1.b2>older ");
+    end(rig, sse);
+}
+
 static void test_batches_are_bounded(void **state)
 {
     struct rig *rig = *state;
@@ -444,6 +465,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_order_is_kept_through_congestion),
         TEST(test_positions_while_messages_wait),
+        TEST(test_history_of_a_join_waits_behind_the_rest),
         TEST(test_batches_are_bounded),
         TEST(test_overflow_within_history_loses_nothing),
         TEST(test_reading_on_stops_when_the_stream_is_full_again),
