@@ -42,7 +42,8 @@ bool hark_request_query(const struct hark_request *request, struct hark_slice na
 
 struct hark_response {
     int status; // 101 to 599
-    const struct hark_header *headers; // without Content-Length, Date, Connection, Transfer-Encoding
+    const struct hark_header *headers; // without Content-Length, Date, Connection, Transfer-Encoding;
+                                       // one with an empty value is left out
     size_t header_count;
     struct hark_slice body;
     bool close; // end the connection after this response

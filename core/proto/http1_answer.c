@@ -20,6 +20,7 @@ static void prepare(const struct hark_http1_answer *answer, struct text *text);
 static struct hark_slice connection_of(const struct hark_http1_answer *answer);
 static struct hark_slice write_number(uint64_t number, char *out);
 static bool is_framing(struct hark_slice name);
+static bool is_left_out(const struct hark_header *header);
 static size_t measure(const struct hark_http1_answer *answer, const struct text *text);
 static char *put(char *at, struct hark_slice text);
 static char *put_field(char *at, struct hark_slice name, struct hark_slice value);
@@ -47,7 +48,7 @@ int hark_http1_answer(const struct hark_http1_answer *answer, struct hark_bytes 
     at = put_field(at, HARK_LIT("Date"), answer->date);
     for (size_t i = 0; i < response->header_count; i++) {
         const struct hark_header *header = &response->headers[i];
-        if (!is_framing(header->name)) {
+        if (!is_left_out(header)) {
             at = put(put(at, header->name), HARK_LIT(": "));
             at = put(put(at, header->value), HARK_LIT("\r\n"));
         }
@@ -134,6 +135,12 @@ static bool is_framing(struct hark_slice name)
     return false;
 }
 
+// Callers list the fields an answer may have; those without a value are not there.
+static bool is_left_out(const struct hark_header *header)
+{
+    return header->value.len == 0 || is_framing(header->name);
+}
+
 static size_t field_size(struct hark_slice name, struct hark_slice value)
 {
     return value.len == 0 ? 0 : name.len + value.len + 4;
@@ -149,7 +156,7 @@ static size_t measure(const struct hark_http1_answer *answer, const struct text 
     size += field_size(HARK_LIT("Connection"), text->connection);
     for (size_t i = 0; i < response->header_count; i++) {
         const struct hark_header *header = &response->headers[i];
-        size += is_framing(header->name) ? 0 : header->name.len + header->value.len + 4;
+        size += is_left_out(header) ? 0 : header->name.len + header->value.len + 4;
     }
     return size + (has_body(answer) ? response->body.len : 0);
 }
