@@ -20,6 +20,7 @@
 #include "io/watch.h"
 #include "script/host.h"
 #include "session/session.h"
+#include "transport/carriers.h"
 #include "transport/exchange.h"
 #include "transport/http1_conn.h"
 #include "transport/server.h"
@@ -252,6 +253,7 @@ void hark_worker_free(struct hark_worker *worker)
     hark_script_free(worker->script);
     hark_static_free(worker->files);
     hark_session_env_deinit(&worker->sessions);
+    hark_carriers_stop(&worker->server);
     hark_hub_free(worker->hub);
     hark_mailbox_free(worker->mailbox);
     hark_loop_free(worker->loop);
@@ -400,7 +402,9 @@ static void on_drain_look(struct hark_timer *timer)
 {
     struct hark_worker *worker = HARK_CONTAINER_OF(timer, struct hark_worker, drain_timer);
     uint64_t now_ms = hark_loop_now_ms(worker->loop);
-    bool empty = hark_session_count(&worker->sessions) == 0 && hark_list_is_empty(&worker->server.conns);
+    bool empty = hark_session_count(&worker->sessions) == 0 &&
+                 hark_list_is_empty(&worker->server.conns) &&
+                 !hark_carriers_are_leaving(&worker->server);
     if (empty || now_ms >= worker->drain_deadline_ms) {
         finish(worker);
         return;
