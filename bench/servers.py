@@ -87,7 +87,8 @@ class Server:
             try:
                 line = self.lines.get(timeout=max(0.0, deadline - time.monotonic()))
             except queue.Empty:
-                raise RuntimeError(f"{self.name}: no '{begin}' in {READY_SECONDS} s") from None
+                late = f"no '{begin}' in {READY_SECONDS} s: {self.errors()[-300:]}"
+                raise RuntimeError(f"{self.name}: {late}") from None
             if line is None:
                 raise RuntimeError(f"{self.name} ended: {self.errors()}")
             if line.startswith(begin):
