@@ -81,7 +81,7 @@ class Server:
         self.url = self.wait_line("listen ")
 
     def wait_line(self, begin):
-        """The rest of the first line of stdout that begins so."""
+        """The word behind that beginning, of the first line of stdout that has it."""
         deadline = time.monotonic() + READY_SECONDS
         while True:
             try:
@@ -92,7 +92,7 @@ class Server:
             if line is None:
                 raise RuntimeError(f"{self.name} ended: {self.errors()}")
             if line.startswith(begin):
-                return line[len(begin):].strip()
+                return line[len(begin):].split()[0]
 
     def errors(self):
         return (self.dir / "stderr").read_text(errors="replace")[-2000:]
