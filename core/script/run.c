@@ -248,11 +248,12 @@ static void leave(lua_State *L, struct hark_task *task, int first)
     if (result->outcome != HARK_OUTCOME_OK || lua_gettop(L) < first) {
         return;
     }
-    if (lua_isnumber(L, first) && lua_tonumber(L, first) >= 0 && lua_tonumber(L, first) < 86400) {
+    int type = lua_type(L, first); // a string must not be tried as a number: that is slow
+    if (type == LUA_TNUMBER && lua_tonumber(L, first) >= 0 && lua_tonumber(L, first) < 86400) {
         result->has_seconds = true;
         result->seconds = (uint64_t)lua_tonumber(L, first);
     }
-    result->told = lua_isboolean(L, first) && lua_toboolean(L, first);
+    result->told = type == LUA_TBOOLEAN && lua_toboolean(L, first);
     if (lua_toboolean(L, first) || lua_isnoneornil(L, first + 1)) {
         return;
     }

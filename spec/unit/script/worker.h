@@ -41,6 +41,8 @@
 #include "session/link.h"
 #include "session/session.h"
 #include "session/transport.h"
+#include "transport/carriers.h"
+#include "transport/http1_conn.h"
 #include "transport/server.h"
 
 struct worker {
@@ -243,9 +245,12 @@ static inline void worker_up(struct worker *worker)
 static inline void worker_down(struct worker *worker)
 {
     hark_script_stop(worker->script);
+    hark_http1_conn_close_all(&worker->server);
+    hark_http1_conn_close_all(&worker->admin);
     hark_script_leave(worker->script);
     hark_script_free(worker->script);
     hark_session_env_deinit(&worker->env);
+    hark_carriers_stop(&worker->server);
     hark_defer_run(&worker->defer);
     hark_mailbox_free(worker->mailbox);
     hark_hub_free(worker->hub);
