@@ -5,6 +5,7 @@
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
+import net from "node:net";
 import { after, before, describe, it } from "node:test";
 
 import { Host, shared, withHost } from "./support/host.mjs";
@@ -220,11 +221,12 @@ describe("sessions", () => {
     const ws = await listener(t, id, "?user=ann");
     const res = await host().api("/sessions");
     assert.equal(res.status, 200);
-    const mine = res.json().sessions.find((s) => s.path === `/news/${id}`);
+    const mine = res.json().sessions.find((s) => s.id === ws.id);
+    assert.ok(mine, "as conn.id tells the script");
+    assert.equal(mine.path, "/news/:id", "the endpoint's path");
     assert.equal(mine.transport, "websocket");
     assert.equal(mine.user, "ann");
     assert.equal(mine.app, "news");
-    assert.equal(mine.id, ws.id, "as conn.id tells the script");
     assert.ok(!res.text.includes(ws.session), "a token is a secret");
   });
 
@@ -292,9 +294,16 @@ describe("the address", () => {
     assert.match(key.stderr, /worker\b.*workers/s, "names the key and the one that was meant");
   });
 
-  it("that is taken is exit status 3", async () => {
-    const taken = await Host.fails(FILES, { args: ["--listen", `127.0.0.1:${host().adminPort}`] });
-    assert.equal(taken.code, 3);
-    assert.match(taken.stderr, new RegExp(String(host().adminPort)));
+  it("that is taken is exit status 3, also when another hark has it", async (t) => {
+    const other = net.createServer();
+    await new Promise((resolve) => other.listen(0, "127.0.0.1", resolve));
+    t.after(() => other.close());
+    for (const port of [other.address().port, host().port, host().adminPort]) {
+      for (const flag of ["--listen", "--admin"]) {
+        const taken = await Host.fails(FILES, { args: [flag, `127.0.0.1:${port}`] });
+        assert.equal(taken.code, 3, `${flag} ${port}`);
+        assert.match(taken.stderr, new RegExp(String(port)));
+      }
+    }
   });
 });

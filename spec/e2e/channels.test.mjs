@@ -420,7 +420,7 @@ describe("a reader who does not read", () => {
         last = m.n;
       }
       assert.ok(gaps > 0, "a gap is told");
-      assert.equal(last, 1499, "the newest are there");
+      if (kind === "oldest") assert.equal(last, 1499, "the newest are there"); // latest: of one key, the last alone
     });
   }
 

@@ -21,13 +21,14 @@ local hark <const> = require("hark")
 local function open(conn)
   for name in conn.params.names:gmatch("[^,]+") do conn:join("log/" .. name) end
 end
+local function me(req) return { id = req.query.me or "anybody" } end
 local function told(conn)
   local sub = conn:join("log/" .. conn.params.names)
   conn:send({ recovered = sub.recovered, missed = sub.missed, position = sub.position })
 end
 return {
   channels = { ["log/:name"] = { history = 5000, ttl = "5m" }, ["short/:name"] = { history = 3 } },
-  { path = "/log/:names", open = open, sse = { retry = "50ms" }, longpoll = { batch = 20, wait = "20s" } },
+  { path = "/log/:names", open = open, auth = me, sse = { retry = "50ms" }, longpoll = { batch = 20, wait = "20s" } },
   { path = "/raw/:names", open = open, longpoll = { wait = "20s" } },
   { path = "/told/:names", open = told, longpoll = { wait = "20s", batch = 20 } },
   { path = "/short/:name", longpoll = { wait = "20s" },
@@ -37,7 +38,7 @@ return {
     gap = function(conn, channel, from, to)
       conn:send({ snapshot = channel, from = type(from), to = type(to) }, { event = "snapshot" })
     end },
-  { path = "/graced/:names", open = open, grace = "5s",
+  { path = "/graced/:names", open = open, auth = me, grace = "5s",
     message = function(conn, text) return conn:send("heard " .. text) end },
 }`,
 };
@@ -95,7 +96,7 @@ describe("cut again and again while others publish, nothing is lost or doubled:"
 
   it("SSE by npm's EventSource, which does it by itself", async (t) => {
     const name = fresh();
-    const client = await tidy(t, openEventSource(`${host().url}/log/${name}`));
+    const client = await tidy(t, openEventSource(`${host().url}/log/${name}?me=${name}`));
     await client.opened();
     await host().publish(`log/${name}`, "begin");
     await client.events.next();
@@ -105,8 +106,9 @@ describe("cut again and again while others publish, nothing is lost or doubled:"
       got.push((await client.events.next()).data);
       if (got.length % 500 === 0 && got.length < COUNT) {
         const { sessions } = (await host().api("/sessions")).json();
-        const mine = sessions.find((s) => s.path === `/log/${name}`);
-        if (mine) await host().api(`/sessions/${mine.id}`, { method: "DELETE" });
+        for (const s of sessions.filter((s) => s.transport === "sse" && s.user === name)) {
+          assert.equal((await host().api(`/sessions/${s.id}`, { method: "DELETE" })).status, 204);
+        }
       }
     }
     await publisher;
@@ -431,11 +433,11 @@ describe("hark.envelope", () => {
 describe("grace", () => {
   it("keeps the session of a cut stream: the same one goes on with what it missed", async (t) => {
     const name = fresh();
-    const sse = await SseStream.open(host().port, `/graced/${name}`);
+    const sse = await SseStream.open(host().port, `/graced/${name}?me=${name}`);
     await sse.blocks.find((b) => b.id !== undefined, "a position");
     const { session } = sse;
     const { sessions } = (await host().api("/sessions")).json();
-    const before_ = sessions.find((s) => s.path === `/graced/${name}`);
+    const before_ = sessions.find((s) => s.user === name);
     await host().publish(`log/${name}`, "a");
     await sse.next();
     sse.cut();
@@ -443,7 +445,7 @@ describe("grace", () => {
     const again = await tidy(t, SseStream.open(host().port, `/graced/${name}?session=${session}`,
                                                { headers: { "Last-Event-ID": sse.lastEventId } }));
     assert.equal((await again.next()).data, "b");
-    const after_ = (await host().api("/sessions")).json().sessions.filter((s) => s.path === `/graced/${name}`);
+    const after_ = (await host().api("/sessions")).json().sessions.filter((s) => s.user === name);
     assert.deepEqual(after_.map((s) => s.id), [before_.id]);
   });
 });

@@ -44,7 +44,7 @@ return {
                              "x\\n\\nevent: evil\\ndata: y", "a\\n\\rb" }) do
         conn:send(how)
       end
-      conn:send({ n = 1, list = {} })
+      conn:send({ n = 1, list = require("hark").json.empty_array })
       conn:send("\\0\\255", { binary = true })
       conn:send("named", { event = "name with blanks é" })
       local ok = pcall(conn.send, conn, "x", { event = "two\\nlines" })
