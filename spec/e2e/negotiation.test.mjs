@@ -114,7 +114,7 @@ describe("by default", () => {
 describe("what is not offered", () => {
   const refusals = [
     ["/ws", "a plain GET", {}, 426, ["websocket"]],
-    ["/ws", "an event stream", SSE, 426, ["websocket"]],
+    ["/ws", "an event stream", SSE, 406, ["websocket"]],
     ["/sse", "a plain GET", {}, 406, ["sse"]],
     ["/poll", "an event stream", SSE, 406, ["longpoll"]],
   ];
