@@ -16,6 +16,7 @@
 #define PUMP_BATCHES 4                  // then others have their turn
 #define PUMP_READS   16                 // batches of history, likewise
 
+static void see_to_a_turn(struct hark_session *session);
 static struct hark_outbox *need_outbox(struct hark_session *session);
 static int collect(const struct hark_session *session, struct hark_places *places);
 static int
@@ -61,7 +62,19 @@ int hark_backlog_push(struct hark_session *session,
     if (session->ops != NULL && !session->ops->is_streaming && box->count > 0) {
         hark_session_post(session, HARK_SESSION_WAKE);
     }
+    see_to_a_turn(session);
     return 0;
+}
+
+// Something waits for the stream. Unless that will tell when it has room, look again soon.
+static void see_to_a_turn(struct hark_session *session)
+{
+    const struct hark_transport_ops *ops = session->ops;
+    if (ops != NULL && ops->is_streaming && session->output != NULL &&
+        !ops->will_tell(session->output)) {
+        hark_wheel_arm(session->env->wheel, &session->outbox->timer,
+                       hark_session_now_ms(session) + 1);
+    }
 }
 
 static struct hark_outbox *need_outbox(struct hark_session *session)
@@ -132,9 +145,8 @@ collect_some(const struct hark_session *session, struct hark_places *places, boo
 
 bool hark_backlog_refuse(struct hark_session *session)
 {
-    struct hark_outbox *box = need_outbox(session);
-    if (box != NULL && hark_backlog_has_space(session)) {
-        hark_wheel_arm(session->env->wheel, &box->timer, hark_session_now_ms(session));
+    if (need_outbox(session) != NULL) {
+        see_to_a_turn(session);
     }
     return false;
 }
@@ -282,11 +294,10 @@ static void settle(struct hark_session *session)
         hark_backlog_finish(session, true);
         return;
     }
-    bool has_turn = ops->is_streaming && box->count > 0
-                        ? session->output != NULL && ops->has_room(session->output)
-                        : is_reading && hark_backlog_has_space(session);
-    if (has_turn) {
-        hark_wheel_arm(session->env->wheel, &box->timer, hark_session_now_ms(session));
+    if (ops->is_streaming) {
+        see_to_a_turn(session);
+    } else if (is_reading && hark_backlog_has_space(session)) {
+        hark_wheel_arm(session->env->wheel, &box->timer, hark_session_now_ms(session) + 1);
     }
 }
 

@@ -62,6 +62,9 @@ struct hark_transport_ops {
     // Broadcast output: 0; HARK_EAGAIN: no room, keep it; HARK_ECLOSED; HARK_ENOMEM. The hot path.
     int (*send)(void *output, struct hark_chunk *chunk);
     bool (*has_room)(void *output);
+    // No room, and hark_backlog_pump will be called when there is. Without this (a queue that is
+    // only full until the end of the tick) session looks again by itself.
+    bool (*will_tell)(void *output);
     // After has_room: 0, HARK_ECLOSED, HARK_ENOMEM. write copies.
     int (*push)(void *output, struct hark_chunk *chunk);
     int (*write)(void *output, struct hark_slice data);

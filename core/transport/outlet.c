@@ -22,6 +22,11 @@ bool hark_outlet_has_room(void *stream)
     return !hark_stream_is_congested(stream) && hark_stream_queued(stream) <= QUEUE_BYTES;
 }
 
+bool hark_outlet_will_tell(void *stream)
+{
+    return hark_stream_is_congested(stream); // then `drained` comes
+}
+
 int hark_outlet_push(void *stream, struct hark_chunk *chunk)
 {
     return hark_stream_send(stream, chunk);

@@ -14,6 +14,7 @@
 // `stream` is a struct hark_stream.
 HARK_MUSTCHECK int hark_outlet_send(void *stream, struct hark_chunk *chunk);
 bool hark_outlet_has_room(void *stream);
+bool hark_outlet_will_tell(void *stream);
 HARK_MUSTCHECK int hark_outlet_push(void *stream, struct hark_chunk *chunk);
 HARK_MUSTCHECK int hark_outlet_write(void *stream, struct hark_slice data);
 size_t hark_outlet_queued(void *stream);

@@ -73,6 +73,7 @@ static const struct hark_transport_ops sse_ops = {
     .begin = begin,
     .send = hark_outlet_send,
     .has_room = hark_outlet_has_room,
+    .will_tell = hark_outlet_will_tell,
     .push = hark_outlet_push,
     .write = hark_outlet_write,
     .queued = hark_outlet_queued,

@@ -95,6 +95,30 @@ static void test_positions_while_messages_wait(void **state)
     end(rig, sse);
 }
 
+static void test_a_queue_that_was_full_for_a_tick_only(void **state)
+{
+    struct rig *rig = *state;
+    rig->policy.queue_bytes = 1000;
+    struct rig_transport *ws = rig_transport_new(rig, &rig_raw_ops);
+    struct hark_session *session = listener(rig, ws, "a", &RIG_HISTORY);
+    for (int messages = 1; messages < 30; messages += 9) { // in the outbox, then also in history
+        ws->is_full = true;
+        for (int i = 0; i < messages; i++) {
+            rig_publish(rig, "a", "x", &RIG_HISTORY);
+            (void)hark_mailbox_drain(rig->mailbox, SIZE_MAX);
+            assert_false(hark_hub_flush(rig->hub, UINT64_MAX));
+        }
+        rig_expect(&ws->log, "");
+        ws->is_full = false; // the flush has taken it, and no event follows
+        rig_pass_time(rig, 50);
+        assert_int_equal(ws->log.len, 2 * (size_t)messages);
+        assert_null(session->outbox);
+        ws->log.len = 0;
+        ws->log.text[0] = '\0';
+    }
+    end(rig, ws);
+}
+
 static void test_history_of_a_join_waits_behind_the_rest(void **state)
 {
     struct rig *rig = *state;
@@ -465,6 +489,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_order_is_kept_through_congestion),
         TEST(test_positions_while_messages_wait),
+        TEST(test_a_queue_that_was_full_for_a_tick_only),
         TEST(test_history_of_a_join_waits_behind_the_rest),
         TEST(test_batches_are_bounded),
         TEST(test_overflow_within_history_loses_nothing),

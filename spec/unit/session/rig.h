@@ -72,6 +72,7 @@ struct rig_transport {
     struct rig *rig;
     struct rig_log log; // what was written
     bool is_congested;
+    bool is_full; // until the end of the tick: nobody will tell
     bool cannot_begin;
     bool is_closed; // the stream is gone: writes fail
     bool has_begun;
@@ -273,7 +274,7 @@ static inline int rig_push(void *output, struct hark_chunk *chunk)
 static inline int rig_send(void *output, struct hark_chunk *chunk)
 {
     struct rig_transport *self = output;
-    return self->is_congested ? HARK_EAGAIN : rig_push(output, chunk);
+    return self->is_congested || self->is_full ? HARK_EAGAIN : rig_push(output, chunk);
 }
 
 static inline int rig_write_op(void *output, struct hark_slice data)
@@ -283,7 +284,13 @@ static inline int rig_write_op(void *output, struct hark_slice data)
 
 static inline bool rig_has_room(void *output)
 {
-    return !((struct rig_transport *)output)->is_congested;
+    const struct rig_transport *self = output;
+    return !self->is_congested && !self->is_full;
+}
+
+static inline bool rig_will_tell(void *output)
+{
+    return ((struct rig_transport *)output)->is_congested;
 }
 
 static inline size_t rig_queued(void *output)
@@ -344,6 +351,7 @@ static const struct hark_transport_ops rig_raw_ops = {
     .body = rig_body,
     .send = rig_send,
     .has_room = rig_has_room,
+    .will_tell = rig_will_tell,
     .push = rig_push,
     .write = rig_write_op,
     .queued = rig_queued,
@@ -367,6 +375,7 @@ static const struct hark_transport_ops rig_sse_ops = {
     .begin = rig_begin,
     .send = rig_send,
     .has_room = rig_has_room,
+    .will_tell = rig_will_tell,
     .push = rig_push,
     .write = rig_write_op,
     .queued = rig_queued,
