@@ -42,9 +42,10 @@ struct hark_listener {
     struct hark_address address;
 };
 
-static int bind_socket(struct hark_listener *listener, const struct hark_address *address);
-static int open_socket(struct hark_listener *listener, const struct hark_address *address);
-static int set_options(int fd, const struct hark_address *address);
+static int open_socket(struct hark_listener *listener, struct hark_address *address);
+static int bind_socket(struct hark_address *address, bool is_shared, int *ret_fd);
+static int bind_one(const struct hark_address *address, bool is_shared, int *ret_fd);
+static int set_options(int fd, const struct hark_address *address, bool is_shared);
 static void remove_stale(const struct hark_address *address);
 static void listen_on(struct hark_listener *listener);
 static void on_ready(uv_poll_t *poll, int status, int events);
@@ -79,7 +80,7 @@ int hark_listener_open(struct hark_loop *loop,
     listener->fd = -1;
     listener->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
     hark_timer_init(&listener->rest, on_rested);
-    int error = bind_socket(listener, &parsed);
+    int error = open_socket(listener, &parsed);
     int status = error == 0 ? 0 : HARK_EBIND;
     if (error == 0) {
         status = hark_loop_status(
@@ -94,6 +95,25 @@ int hark_listener_open(struct hark_loop *loop,
     }
     listen_on(listener);
     *ret = listener;
+    return 0;
+}
+
+int hark_listener_probe(struct hark_slice address, int *ret_errno)
+{
+    struct hark_address parsed;
+    int fd = -1;
+    if (hark_address_parse(address, &parsed) != 0) {
+        return HARK_EINVAL;
+    }
+    if (parsed.at.any.sa_family == AF_UNIX) {
+        return 0;
+    }
+    int error = bind_socket(&parsed, false, &fd);
+    if (error != 0) {
+        *ret_errno = error;
+        return HARK_EBIND;
+    }
+    (void)close(fd); // it has told what we wanted to know
     return 0;
 }
 
@@ -143,20 +163,40 @@ unsigned long hark_listener_raise_limit(void)
 }
 
 // 0 or an errno.
-static int bind_socket(struct hark_listener *listener, const struct hark_address *address)
+static int open_socket(struct hark_listener *listener, struct hark_address *address)
 {
-    int error = open_socket(listener, address);
+    int error = bind_socket(address, true, &listener->fd);
+    if (error != 0) {
+        return error;
+    }
+    if (listen(listener->fd, HARK_LISTENER_BACKLOG) != 0) {
+        return errno;
+    }
+    listener->address = *address;
+    struct stat file = {0};
+    if (address->at.any.sa_family == AF_UNIX && lstat(address->at.local.sun_path, &file) == 0) {
+        listener->dev = file.st_dev;
+        listener->ino = file.st_ino;
+    }
+    return 0;
+}
+
+// Where there is no IPv6, all addresses are those of IPv4. 0 or an errno.
+static int bind_socket(struct hark_address *address, bool is_shared, int *ret_fd)
+{
+    int error = bind_one(address, is_shared, ret_fd);
     bool has_no_v6 = error == EAFNOSUPPORT || error == EADDRNOTAVAIL;
     if (address->is_all && has_no_v6) {
-        struct hark_address v4 = {.len = sizeof(v4.at.v4)};
-        v4.at.v4 = (struct sockaddr_in){
-            .sin_family = AF_INET, .sin_port = address->at.v6.sin6_port, .sin_addr = {INADDR_ANY}};
-        error = open_socket(listener, &v4);
+        in_port_t port = address->at.v6.sin6_port;
+        *address = (struct hark_address){.len = sizeof(address->at.v4)};
+        address->at.v4 =
+            (struct sockaddr_in){.sin_family = AF_INET, .sin_port = port, .sin_addr = {INADDR_ANY}};
+        error = bind_one(address, is_shared, ret_fd);
     }
     return error;
 }
 
-static int open_socket(struct hark_listener *listener, const struct hark_address *address)
+static int bind_one(const struct hark_address *address, bool is_shared, int *ret_fd)
 {
     int family = address->at.any.sa_family;
     int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -166,24 +206,17 @@ static int open_socket(struct hark_listener *listener, const struct hark_address
     if (family == AF_UNIX) {
         remove_stale(address);
     }
-    if (set_options(fd, address) != 0 || bind(fd, &address->at.any, address->len) != 0 ||
-        listen(fd, HARK_LISTENER_BACKLOG) != 0) {
+    if (set_options(fd, address, is_shared) != 0 || bind(fd, &address->at.any, address->len) != 0) {
         int error = errno;
         (void)close(fd); // the first error is the one to tell
         return error;
     }
-    listener->fd = fd;
-    listener->address = *address;
-    struct stat file = {0};
-    if (family == AF_UNIX && lstat(address->at.local.sun_path, &file) == 0) {
-        listener->dev = file.st_dev;
-        listener->ino = file.st_ino;
-    }
+    *ret_fd = fd;
     return 0;
 }
 
-// As the kernel's calls: -1 and errno.
-static int set_options(int fd, const struct hark_address *address)
+// Shared: by every worker on the same address. As the kernel's calls: -1 and errno.
+static int set_options(int fd, const struct hark_address *address, bool is_shared)
 {
     int on = 1;
     int only_v6 = address->is_all ? 0 : 1;
@@ -191,7 +224,7 @@ static int set_options(int fd, const struct hark_address *address)
         return 0;
     }
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
-        setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) != 0) {
+        (is_shared && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) != 0)) {
         return -1;
     }
     if (address->at.any.sa_family == AF_INET6) {

@@ -25,6 +25,10 @@ HARK_MUSTCHECK int hark_listener_open(struct hark_loop *loop,
                                       void *ctx,
                                       struct hark_listener **ret,
                                       int *ret_errno);
+// Whether nobody listens on a TCP address yet, to be asked before the first listener is opened:
+// SO_REUSEPORT would let a second host of the same user take half of the first one's connections.
+// 0 (of a Unix socket always: opening tells), EINVAL, EBIND (*ret_errno tells why).
+HARK_MUSTCHECK int hark_listener_probe(struct hark_slice address, int *ret_errno);
 int hark_listener_port(
     const struct hark_listener *listener); // the real one when 0 was asked; 0 for Unix
 void hark_listener_pause(

@@ -44,7 +44,6 @@ static _Thread_local char thread_mark; // its address tells threads apart
 
 static int open_handles(struct hark_loop *loop);
 static void on_prepare(uv_prepare_t *handle);
-static void set_idle(struct hark_loop *loop, bool is_busy);
 static void set_timer(struct hark_loop *loop);
 static void on_timer(uv_timer_t *handle);
 static void on_idle(uv_idle_t *handle);
@@ -243,18 +242,10 @@ static void on_prepare(uv_prepare_t *handle)
     struct hark_loop *loop = handle->loop->data;
     bool is_busy = loop->again || !hark_list_is_empty(&loop->defer.items) ||
                    !hark_flush_is_empty(loop->flush) || atomic_load(&loop->stopping);
-    set_idle(loop, is_busy);
-    set_timer(loop);
-}
-
-// An active idle handle makes libuv poll without waiting.
-static void set_idle(struct hark_loop *loop, bool is_busy)
-{
     if (is_busy) {
-        (void)uv_idle_start(&loop->idle, on_idle); // no-op when it is active
-    } else {
-        (void)uv_idle_stop(&loop->idle);
+        (void)uv_idle_start(&loop->idle, on_idle); // libuv polls without waiting while it is active
     }
+    set_timer(loop);
 }
 
 static void set_timer(struct hark_loop *loop)
@@ -295,6 +286,7 @@ static void on_check(uv_check_t *handle)
 {
     struct hark_loop *loop = handle->loop->data;
     loop->again = false;
+    (void)uv_idle_stop(&loop->idle); // here: uv_run looks at it before the prepare phase
     uv_update_time(&loop->uv);
     hark_wheel_advance(loop->wheel, uv_now(&loop->uv));
     if (loop->tick != NULL && loop->tick(loop->tick_ctx)) {

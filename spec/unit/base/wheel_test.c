@@ -273,6 +273,26 @@ static void test_cancel_from_a_callback(void **state)
     free_world(world);
 }
 
+// Heartbeats move their timers all the time: what they leave behind must not wake the loop.
+static void test_cancelled_and_moved_leave_no_wake_up(void **state)
+{
+    (void)state;
+    struct world *world = make_world(1000);
+    for (uint64_t delay = 1; delay < UINT64_C(1) << 60; delay = delay * 3 + 1) {
+        arm(world, 0, 1000 + delay);
+        arm(world, 1, 1000 + delay);
+        cancel(world, 0);
+        assert_true(hark_wheel_next(world->wheel, 1000) <= delay + STEP);
+        cancel(world, 1);
+        assert_int_equal(hark_wheel_next(world->wheel, 1000), UINT64_MAX);
+        arm(world, 0, 1008);
+        arm(world, 0, 1000 + (UINT64_C(1) << 40));
+        assert_true(hark_wheel_next(world->wheel, 1000) > UINT64_C(1) << 30);
+        cancel(world, 0);
+    }
+    free_world(world);
+}
+
 static uint64_t order[TIMERS];
 static size_t order_count;
 
@@ -351,6 +371,7 @@ int main(void)
         cmocka_unit_test(test_the_past_fires_at_the_next_advance),
         cmocka_unit_test(test_rearming_for_now_ends),
         cmocka_unit_test(test_cancel_from_a_callback),
+        cmocka_unit_test(test_cancelled_and_moved_leave_no_wake_up),
         cmocka_unit_test(test_order_after_a_long_sleep),
         cmocka_unit_test(test_ends_of_the_range),
         cmocka_unit_test(test_time_that_stands_still_or_goes_back),

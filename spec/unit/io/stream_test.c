@@ -23,10 +23,15 @@ static void open_on(struct pair *pair, struct world *world, int ends[2])
     probe_open(world, &pair->probe, ends[0]);
 }
 
+static void tcp(int ends[2])
+{
+    tcp_pair(ends, 0);
+}
+
 static void open_pair(struct pair *pair)
 {
     int ends[2];
-    tcp_pair(ends, 0);
+    tcp(ends);
     open_on(pair, world_new(), ends);
 }
 
@@ -286,23 +291,28 @@ static void test_reset_while_nobody_reads(void **state)
     close_pair(&pair);
 }
 
+// TCP answers the first send by RST; a Unix socket fails at once. Neither raises a signal.
 static void test_sending_to_a_peer_that_is_gone(void **state)
 {
     (void)state;
-    struct pair pair;
-    open_pair(&pair);
-    hark_stream_read_stop(pair.probe.stream);
-    assert_int_equal(close(pair.peer), 0);
-    pair.peer = -1;
-    // The first send is answered by RST, a later one finds EPIPE; neither raises a signal.
+    static void (*const kinds[])(int ends[2]) = {tcp, unix_pair};
     assert_true(signal(SIGPIPE, SIG_DFL) != SIG_ERR);
-    while (pair.probe.closes == 0) {
-        int status = hark_stream_write(pair.probe.stream, HARK_LIT("hello?"));
-        assert_true(status == 0 || status == HARK_ECLOSED);
-        tick(pair.world);
+    for (size_t i = 0; i < HARK_ARRAY_LEN(kinds); i++) {
+        struct pair pair;
+        int ends[2];
+        kinds[i](ends);
+        open_on(&pair, world_new(), ends);
+        hark_stream_read_stop(pair.probe.stream);
+        assert_int_equal(close(pair.peer), 0);
+        pair.peer = -1;
+        while (pair.probe.closes == 0) {
+            int status = hark_stream_write(pair.probe.stream, HARK_LIT("hello?"));
+            assert_true(status == 0 || status == HARK_ECLOSED);
+            tick(pair.world);
+        }
+        assert_int_equal(pair.probe.status, HARK_EIO);
+        close_pair(&pair);
     }
-    assert_int_equal(pair.probe.status, HARK_EIO);
-    close_pair(&pair);
 }
 
 static void stop_reading(struct probe *probe, struct hark_slice data)
