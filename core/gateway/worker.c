@@ -29,6 +29,7 @@
 #define LISTENERS_MAX 20
 #define MAIL_A_TICK 4096
 #define SLICE_NS 2000000ULL // long fan-outs let other work in after 2 ms
+#define LAST_STEPS    4
 #define DRAIN_LOOK_MS 50
 #define SWEEP_MS 1000 // the hub's housekeeping
 
@@ -47,6 +48,7 @@ struct hark_worker {
     struct hark_watch *watch; // worker 0
     struct hark_listener *listeners[LISTENERS_MAX];
     unsigned listener_count;
+    struct hark_listener *admin_listener; // serves on while the worker drains
     struct hark_timer sweep_timer;
     struct hark_timer drain_timer;
     uint64_t drain_deadline_ms; // 0: not draining
@@ -216,6 +218,10 @@ static void *run(void *self)
     if (status != 0) {
         HARK_LOG(HARK_LOG_ERROR, "worker", HARK_F_TEXT("error", hark_strerror(status)));
     }
+    // What finish closed has its last events still to come, while all they touch is there.
+    for (int i = 0; i < LAST_STEPS; i++) {
+        (void)hark_loop_step(worker->loop, 0); // as above: nothing to be done about it
+    }
     hark_script_leave(worker->script);
     return NULL;
 }
@@ -342,11 +348,12 @@ static void do_listen(struct hark_mail *mail, void *self)
         end_order(order, HARK_EFULL);
         return;
     }
-    struct hark_listener **place = &worker->listeners[worker->listener_count];
+    struct hark_listener **place =
+        order->admin ? &worker->admin_listener : &worker->listeners[worker->listener_count];
     int status = hark_listener_open(worker->loop, hark_slice_text(order->address), on_accept,
                                     order->admin ? &worker->admin : &worker->server, place, &order->why_errno);
     if (status == 0) {
-        worker->listener_count++;
+        worker->listener_count += order->admin ? 0 : 1;
         order->port = hark_listener_port(*place);
     }
     end_order(order, status);
@@ -441,4 +448,6 @@ static void close_listeners(struct hark_worker *worker)
         hark_listener_close(worker->listeners[i]);
     }
     worker->listener_count = 0;
+    hark_listener_close(worker->admin_listener);
+    worker->admin_listener = NULL;
 }

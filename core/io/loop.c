@@ -37,6 +37,7 @@ struct hark_loop {
     uint64_t step_until_ms; // hark_loop_step sleeps no longer; NEVER: hark_loop_run
     bool again;
     _Atomic bool stopping;
+    bool is_freeing; // no timer fires any more
     _Atomic(const void *) thread; // marks the thread that runs the loop; NULL: none
 };
 
@@ -92,6 +93,7 @@ void hark_loop_free(struct hark_loop *loop)
     // Streams and listeners closed a moment ago still have their last event to come, which may post
     // more work and close more: a few rounds without waiting.
     loop->tick = NULL;
+    loop->is_freeing = true;
     enter(loop);
     for (int round = 0; round < FREE_ROUNDS; round++) {
         if (round == FREE_ROUNDS / 2) {
@@ -288,7 +290,9 @@ static void on_check(uv_check_t *handle)
     loop->again = false;
     (void)uv_idle_stop(&loop->idle); // here: uv_run looks at it before the prepare phase
     uv_update_time(&loop->uv);
-    hark_wheel_advance(loop->wheel, uv_now(&loop->uv));
+    if (!loop->is_freeing) { // what its timers point to may be gone already
+        hark_wheel_advance(loop->wheel, uv_now(&loop->uv));
+    }
     if (loop->tick != NULL && loop->tick(loop->tick_ctx)) {
         loop->again = true;
     }

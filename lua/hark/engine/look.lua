@@ -84,8 +84,9 @@ local function evaluate(app)
     load = function(chunk) return core.limited("load", traced, chunk) end,
   })
   if why then return nil, why end
+  sandbox.complete(app)
   local described, problem = script.describe(value)
-  if not described then return nil, problem end
+  if not described then return nil, ("%s: %s"):format(app.main, problem) end
   app.loading = false
   if described.check then
     local passed, failed = run_check(described.check)

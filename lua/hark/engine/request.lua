@@ -11,6 +11,7 @@ local request = {}
 
 local SESSION_METHODS <const> = { "DELETE", "GET", "OPTIONS", "POST" }
 local ANY_METHOD <const> = { "DELETE", "GET", "PATCH", "POST", "PUT" }
+local MOVE_TRIES <const>, MOVE_PAUSE <const> = 200, 0.005 -- seconds
 local TWO_WAY <const> = { "websocket", "sse", "longpoll" }
 local ONE_WAY <const> = { "sse", "websocket", "longpoll" }
 
@@ -72,7 +73,7 @@ local function asked(req)
 end
 
 local function refuse_transport(req, list)
-  if #list == 1 and list[1] == "websocket" then
+  if #list == 1 and list[1] == "websocket" and not req.offers.sse then
     core.add_header(req, "Upgrade", "websocket")
     return core.respond(req, 426, { error = "upgrade_required", offers = list })
   end
@@ -181,6 +182,16 @@ local function request_of(req, entry, params, id, kind)
   return continue(req, entry, conn)
 end
 
+-- To the owner; an earlier answer of a pipelining client may still be on its way out.
+local function move(req, owner)
+  for _ = 1, MOVE_TRIES do
+    local moved, why = core.move(req, owner)
+    if moved or why == "closed" then return end
+    core.sleep(MOVE_PAUSE)
+  end
+  core.refuse(req, 503, "busy")
+end
+
 -- Requests of an endpoint that carries sessions: to the worker that owns the session, if any.
 local function session_request(req, entry, params)
   local method, id = req.method, core.session_id(req)
@@ -190,10 +201,17 @@ local function session_request(req, entry, params)
   local owner, kind = core.owner(id)
   if not owner then return core.refuse(req, 400, "session_invalid") end
   if owner ~= core.worker() and not core.was_moved(req) then
-    if not core.move(req, owner) then core.refuse(req, 503, "busy") end
-    return
+    return move(req, owner)
   end
   return request_of(req, entry, params, id, kind)
+end
+
+-- Plain endpoints answer HEAD as they answer GET.
+local function with_head(methods)
+  local list = table.move(methods, 1, #methods, 1, {})
+  if contains(list, "GET") and not contains(list, "HEAD") then list[#list + 1] = "HEAD" end
+  table.sort(list)
+  return list
 end
 
 -- Endpoints with `respond`: plain HTTP.
@@ -213,7 +231,7 @@ end
 
 local function allowed_methods(entry)
   if not entry.endpoint.respond then return SESSION_METHODS end
-  return entry.endpoint.method or ANY_METHOD
+  return with_head(entry.endpoint.method or ANY_METHOD)
 end
 
 -- HEAD asks for what GET would answer; OPTIONS for what the path knows.
@@ -234,7 +252,7 @@ function request.serve(req)
   local method = preflight and req.headers["access-control-request-method"] or req.method
   local entry, params, allowed = find(req, method)
   if not entry then
-    if allowed then return refuse_method(req, allowed) end
+    if allowed then return refuse_method(req, with_head(allowed)) end
     if core.static(req) then return end
     return core.refuse(req, 404, "not_found")
   end

@@ -90,6 +90,18 @@ local function descend(at, parts, index, values)
   return nil
 end
 
+-- "%2F" is a slash inside a segment; "%252F", "%25252F" and so on have lost one "25" too few.
+local function unescaped(code)
+  if code == "2F" then return "/" end
+  return code:gsub("25", "") == "2F" and "%" .. code:sub(3) or nil
+end
+
+-- The path comes decoded but for these.
+local function decoded(part)
+  if not part:find("%", 1, true) then return part end
+  return (part:gsub("%%([25]*2F)", unescaped))
+end
+
 local function leaf_for(leaves, method)
   local any
   for _, leaf in ipairs(leaves) do
@@ -107,7 +119,7 @@ end
 ---@return string[]? allowed methods of that path when the method is not among them
 function router:find(path, method)
   local parts, values = {}, {}
-  for part in (path:sub(2) .. "/"):gmatch("([^/]*)/") do parts[#parts + 1] = part end
+  for part in (path:sub(2) .. "/"):gmatch("([^/]*)/") do parts[#parts + 1] = decoded(part) end
   if #parts > 64 then return nil end
   local at = descend(self.root, parts, 1, values)
   if not at then return nil end

@@ -84,6 +84,33 @@ local function module_of(app, name, level)
   error(("require: no module %q; looked for %s"):format(name, table.concat(list, ", ")), level)
 end
 
+-- Names that a text requires with a plain string, wherever in it.
+local function required_names(text)
+  local names = {}
+  for name in text:gmatch("require%s*%(?%s*[\"']([%w_.-]+)[\"']") do names[#names + 1] = name end
+  return names
+end
+
+--- Adds to the closure what its files require later than while they are loading (in a handler): a
+--- generation has all its modules from the beginning.
+---@param app table after sandbox.run
+function sandbox.complete(app)
+  local waiting = {}
+  for _, text in pairs(app.closure) do waiting[#waiting + 1] = text or nil end
+  while #waiting > 0 do
+    for _, name in ipairs(required_names(table.remove(waiting))) do
+      for _, file in ipairs(candidates(app, name)) do
+        local known, text = app.closure[file], app.files[file]
+        if known == nil then
+          app.closure[file] = text or false
+          waiting[#waiting + 1] = text
+        end
+        if text then break end
+      end
+    end
+  end
+end
+
 --- Loads an app's main file and runs it.
 ---@param app table { name, folder, main, files = { [path] = bytes } }; `closure` is filled in
 ---@param mode table { load = function(chunk) -> value, under its budget; declare = boolean }
@@ -129,7 +156,9 @@ function sandbox.run(app, mode)
   local text = app.files[app.main]
   app.closure[app.main] = text
   local chunk, why = compile(app.main, text)
-  if not chunk then return nil, why end
+  if not chunk then
+    return nil, why:find(app.main, 1, true) and why or ("%s: %s"):format(app.main, why)
+  end
   return mode.load(chunk)
 end
 
