@@ -107,7 +107,7 @@ describe("a good save", () => {
     const files = {
       "a.lua": `local w = require("word") return { path = "/a", method = "GET", respond = function() return 200, w end }`,
       "lib/word.lua": `return "one"`,
-      "app/init.lua": `return { path = "/app", method = "GET", respond = function() return 200, require("part") end }`,
+      "app/init.lua": `return { path = "/app", method = "GET", respond = function() return 200, (require("part")) end }`,
       "app/part.lua": `return "one"`,
     };
     await withHost(files, {}, async (host) => {
