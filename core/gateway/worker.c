@@ -5,6 +5,7 @@
 #include "gateway/worker.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -52,6 +53,7 @@ struct hark_worker {
     struct hark_timer sweep_timer;
     struct hark_timer drain_timer;
     uint64_t drain_deadline_ms; // 0: not draining
+    bool is_finished;           // orders that come now are too late
 };
 
 // An order from another thread, which waits for its end.
@@ -91,6 +93,7 @@ static void do_reload(struct hark_mail *mail, void *self);
 static void on_change(void *self);
 static void do_drain(struct hark_mail *mail, void *self);
 static void on_drain_look(struct hark_timer *timer);
+static bool is_last(const struct hark_worker *worker);
 static void finish(struct hark_worker *worker);
 static void do_stop(struct hark_mail *mail, void *self);
 static void close_listeners(struct hark_worker *worker);
@@ -256,6 +259,9 @@ void hark_worker_free(struct hark_worker *worker)
     if (worker == NULL) {
         return;
     }
+    if (worker->mailbox != NULL) { // a late order, while all that it concerns is there
+        (void)hark_mailbox_drain(worker->mailbox, SIZE_MAX);
+    }
     hark_script_free(worker->script);
     hark_static_free(worker->files);
     hark_session_env_deinit(&worker->sessions);
@@ -373,7 +379,7 @@ static void do_reload(struct hark_mail *mail, void *self)
 static void on_change(void *self)
 {
     struct hark_worker *worker = self;
-    if (worker->drain_deadline_ms == 0) {
+    if (worker->drain_deadline_ms == 0 && !worker->is_finished) {
         hark_script_reload(worker->script);
     }
 }
@@ -390,6 +396,9 @@ static void do_drain(struct hark_mail *mail, void *self)
     struct notice *notice = HARK_CONTAINER_OF(mail, struct notice, mail);
     uint64_t deadline_ms = hark_loop_now_ms(worker->loop) + notice->deadline_ms;
     hark_mem_free(notice);
+    if (worker->is_finished) {
+        return;
+    }
     bool first = worker->drain_deadline_ms == 0;
     worker->drain_deadline_ms = deadline_ms;
     if (first) {
@@ -411,12 +420,19 @@ static void on_drain_look(struct hark_timer *timer)
     uint64_t now_ms = hark_loop_now_ms(worker->loop);
     bool empty = hark_session_count(&worker->sessions) == 0 &&
                  hark_list_is_empty(&worker->server.conns) &&
-                 !hark_carriers_are_leaving(&worker->server);
+                 !hark_carriers_are_leaving(&worker->server) && is_last(worker);
     if (empty || now_ms >= worker->drain_deadline_ms) {
         finish(worker);
         return;
     }
     hark_wheel_arm(hark_loop_wheel(worker->loop), timer, now_ms + DRAIN_LOOK_MS);
+}
+
+// The worker that serves the admin address ends behind the others, so that /readyz can be asked.
+static bool is_last(const struct hark_worker *worker)
+{
+    return worker->admin_listener == NULL ||
+           atomic_load(worker->options.finished) + 1 >= worker->options.worker_count;
 }
 
 void hark_worker_stop(struct hark_worker *worker)
@@ -432,6 +448,11 @@ static void do_stop(struct hark_mail *mail, void *self)
 
 static void finish(struct hark_worker *worker)
 {
+    if (worker->is_finished) {
+        return;
+    }
+    worker->is_finished = true;
+    (void)atomic_fetch_add(worker->options.finished, 1); // only counted
     hark_wheel_cancel(hark_loop_wheel(worker->loop), &worker->drain_timer);
     hark_watch_close(worker->watch);
     worker->watch = NULL;
