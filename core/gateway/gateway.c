@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Composition root behind hark.h: settings, the memory broker, N workers, their listeners. No traffic
-// passes here; after start everything happens in the workers' threads.
+// Composition root behind hark.h: settings, the memory broker, N workers, their listeners. No
+// traffic passes here; after start everything happens in the workers' threads.
 #include "hark.h"
 
 #include <errno.h>
@@ -18,7 +18,7 @@
 #include "io/listener.h"
 #include "script/settings.h"
 
-#define ADDRESSES_MAX 16
+#define ADDRESSES_MAX    16
 #define ADDRESS_TEXT_MAX 128
 
 struct hark_gateway {
@@ -30,12 +30,14 @@ struct hark_gateway {
     struct hark_server **servers;
     struct hark_worker **workers;
     unsigned started; // workers whose threads run
+    _Atomic unsigned finished;
     unsigned address_count;
     char addresses[ADDRESSES_MAX][ADDRESS_TEXT_MAX];
     char admin[ADDRESS_TEXT_MAX];
 };
 
-static int read_settings(struct hark_gateway *gateway, const struct hark_options *options, char **ret_why);
+static int
+read_settings(struct hark_gateway *gateway, const struct hark_options *options, char **ret_why);
 static int make_workers(struct hark_gateway *gateway);
 static int start_workers(struct hark_gateway *gateway);
 static int load_scripts(struct hark_gateway *gateway, char **ret_why);
@@ -44,6 +46,8 @@ static int open_everywhere(struct hark_gateway *gateway, struct hark_slice addre
 static int open_admin(struct hark_gateway *gateway, char **ret_why);
 static void stop_workers(struct hark_gateway *gateway);
 static void explain(char **ret_why, const char *what, const char *detail);
+static void
+explain_address(char **ret_why, const char *what, const char *address, int status, int why_errno);
 static void address_text(char *out, struct hark_slice address, int port);
 
 int hark_gateway_new(const struct hark_options *options, struct hark_gateway **ret, char **ret_why)
@@ -76,11 +80,13 @@ int hark_gateway_new(const struct hark_options *options, struct hark_gateway **r
     return 0;
 }
 
-static int read_settings(struct hark_gateway *gateway, const struct hark_options *options, char **ret_why)
+static int
+read_settings(struct hark_gateway *gateway, const struct hark_options *options, char **ret_why)
 {
     const struct hark_settings_flags flags = {options->listen, options->admin, options->workers};
     char *why = NULL;
-    int status = hark_settings_load(gateway->directory, gateway->lua_dir, &flags, &gateway->settings, &why);
+    int status =
+        hark_settings_load(gateway->directory, gateway->lua_dir, &flags, &gateway->settings, &why);
     if (status != 0) {
         explain(ret_why, "settings", why != NULL ? why : hark_strerror(status));
     }
@@ -104,6 +110,7 @@ static int make_workers(struct hark_gateway *gateway)
             .lua_dir = gateway->lua_dir,
             .broker = gateway->broker,
             .servers = gateway->servers,
+            .finished = &gateway->finished,
             .worker = i,
             .worker_count = count,
         };
@@ -129,8 +136,7 @@ int hark_gateway_start(struct hark_gateway *gateway, char **ret_why)
         stop_workers(gateway);
         return status;
     }
-    HARK_LOG(HARK_LOG_INFO, "start",
-             HARK_F_TEXT("version", hark_version()),
+    HARK_LOG(HARK_LOG_INFO, "start", HARK_F_TEXT("version", hark_version()),
              HARK_F_UINT("workers", gateway->settings.workers),
              HARK_F_UINT("descriptors", descriptors));
     return 0;
@@ -165,7 +171,8 @@ static int open_listeners(struct hark_gateway *gateway, char **ret_why)
 {
     struct hark_slice rest = hark_slice_text(gateway->settings.listen);
     while (rest.ptr != NULL) {
-        int status = open_everywhere(gateway, hark_slice_trim(hark_slice_next(&rest, ',')), ret_why);
+        int status =
+            open_everywhere(gateway, hark_slice_trim(hark_slice_next(&rest, ',')), ret_why);
         if (status != 0) {
             return status;
         }
@@ -182,17 +189,20 @@ static int open_everywhere(struct hark_gateway *gateway, struct hark_slice addre
     }
     char text[ADDRESS_TEXT_MAX];
     (void)snprintf(text, sizeof(text), "%.*s", (int)address.len, address.ptr);
+    int taken = 0;
+    int status = hark_listener_probe(hark_slice_text(text), &taken);
+    if (status != 0) {
+        explain_address(ret_why, "listen", text, status, taken);
+        return status;
+    }
     bool is_unix = hark_slice_starts(address, HARK_LIT("unix:"));
     unsigned count = is_unix ? 1 : gateway->settings.workers;
     int port = 0;
     for (unsigned i = 0; i < count; i++) {
         int why_errno = 0;
-        int status = hark_worker_listen(gateway->workers[i], text, false, &port, &why_errno);
+        status = hark_worker_listen(gateway->workers[i], text, false, &port, &why_errno);
         if (status != 0) {
-            char detail[256];
-            (void)snprintf(detail, sizeof(detail), "%s: %s", text,
-                           why_errno != 0 ? strerrordesc_np(why_errno) : hark_strerror(status));
-            explain(ret_why, "listen", detail);
+            explain_address(ret_why, "listen", text, status, why_errno);
             return status;
         }
         if (i == 0 && !is_unix) {
@@ -213,16 +223,25 @@ static int open_admin(struct hark_gateway *gateway, char **ret_why)
     }
     int port = 0;
     int why_errno = 0;
-    int status = hark_worker_listen(gateway->workers[0], address, true, &port, &why_errno);
+    int status = hark_listener_probe(hark_slice_text(address), &why_errno);
+    if (status == 0) {
+        status = hark_worker_listen(gateway->workers[0], address, true, &port, &why_errno);
+    }
     if (status != 0) {
-        char detail[256];
-        (void)snprintf(detail, sizeof(detail), "%s: %s", address,
-                       why_errno != 0 ? strerrordesc_np(why_errno) : hark_strerror(status));
-        explain(ret_why, "admin", detail);
+        explain_address(ret_why, "admin", address, status, why_errno);
         return status;
     }
     address_text(gateway->admin, hark_slice_text(address), port);
     return 0;
+}
+
+static void
+explain_address(char **ret_why, const char *what, const char *address, int status, int why_errno)
+{
+    char detail[256];
+    (void)snprintf(detail, sizeof(detail), "%s: %s", address,
+                   why_errno != 0 ? strerrordesc_np(why_errno) : hark_strerror(status));
+    explain(ret_why, what, detail);
 }
 
 // "http://HOST:PORT" with the real port; a Unix socket as it was written.

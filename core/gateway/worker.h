@@ -21,6 +21,7 @@ struct hark_worker_options {
     const char *lua_dir;                  // borrowed
     struct hark_broker *broker;           // borrowed
     struct hark_server **servers;         // table of all workers' servers; this one enters itself
+    _Atomic unsigned *finished;           // how many workers have ended; shared by all
     unsigned worker;
     unsigned worker_count;
 };
