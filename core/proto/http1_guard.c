@@ -324,7 +324,8 @@ static int check_together(struct guard *guard)
     if (guard->hosts > 1 || (guard->hosts == 0 && head->minor == 1)) {
         return refuse(guard, 400, "exactly one Host is needed");
     }
-    if (guard->hosts == 1 && !hark_uri_authority_is_valid(guard->host)) {
+    // Empty is what a client sends whose URI has no authority (RFC 9112 section 3.2).
+    if (guard->host.len > 0 && !hark_uri_authority_is_valid(guard->host)) {
         return refuse(guard, 400, "malformed Host");
     }
     if (head->host.len == 0) { // RFC 9112 section 3.2.2: the target's authority goes before Host

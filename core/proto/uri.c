@@ -12,6 +12,7 @@
 static bool is_unreserved_or_delim(char c);
 static int decode_at(struct hark_slice raw, size_t *at, char *ret);
 static int hex_value(char c);
+static size_t keep_escape(char *out, size_t segment, size_t len);
 static size_t end_segment(char *out, size_t segment, size_t len, bool more);
 static bool is_literal_address(struct hark_slice text);
 static bool is_reg_name(struct hark_slice text);
@@ -33,14 +34,37 @@ int hark_uri_normalise(struct hark_slice raw, char *out, size_t *ret_len)
             at++;
             continue;
         }
-        int status = decode_at(raw, &at, &out[len]);
-        if (status != 0 || out[len] == '/' || out[len] == '\0') {
+        if (decode_at(raw, &at, &out[len]) != 0 || out[len] == '\0') {
             return HARK_EINVAL;
         }
-        len++;
+        len = keep_escape(out, segment, len + 1);
     }
     *ret_len = end_segment(out, segment, len, false);
     return 0;
+}
+
+// Behind each decoded byte: a slash becomes "%2F", and text that reads like one, "%2F" or "%252F"
+// and so on, gets a "25" more. That many bytes were there: a percent sign comes from three.
+static size_t keep_escape(char *out, size_t segment, size_t len)
+{
+    if (out[len - 1] == '/') {
+        memcpy(out + len - 1, "%2F", 3);
+        return len + 2;
+    }
+    if ((out[len - 1] | 0x20) != 'f' || len - segment < 3 || out[len - 2] != '2') {
+        return len;
+    }
+    size_t at = len - 2;
+    while (at - segment > 2 && out[at - 2] == '2' && out[at - 1] == '5') {
+        at -= 2;
+    }
+    if (at == segment || out[at - 1] != '%') {
+        return len;
+    }
+    memmove(out + at + 2, out + at, len - at);
+    memcpy(out + at, "25", 2);
+    out[len + 1] = 'F';
+    return len + 2;
 }
 
 int hark_uri_escape(struct hark_buf *buf, struct hark_slice path)

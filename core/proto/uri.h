@@ -14,9 +14,10 @@
 
 // Percent-decodes once, then removes dot segments (section 5.2.4), so that "%2e%2e" counts as "..";
 // a path cannot climb above "/". `raw` begins with '/' or is empty, which gives "/". Empty segments
-// stay. Writes at most raw.len + 1 bytes to out. EINVAL: a malformed escape, "%00", or "%2F": a
-// slash inside a segment would be told apart from a separator by some readers of the path and not
-// by others.
+// stay. Writes at most raw.len + 1 bytes to out. EINVAL: a malformed escape or "%00".
+// A slash inside a segment stays "%2F", so that no reader of the path takes it for a separator; and
+// so that both can be told apart "%252F" stays, "%25252F", and so on. Whoever splits the path into
+// segments decodes these.
 HARK_MUSTCHECK int hark_uri_normalise(struct hark_slice raw, char *out, size_t *ret_len);
 
 // Appends a decoded path, percent-encoding what a path may not hold as it is. 0, ETOOBIG, ENOMEM.

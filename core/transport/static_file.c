@@ -79,10 +79,12 @@ void *hark_static_file_body(struct hark_static_file *file, uint64_t offset)
     return body;
 }
 
-// Segments that are neither empty nor hidden; so "." and ".." are none either.
+// Segments that are neither empty nor hidden, so "." and ".." are none either; and none with a
+// slash inside, which no file's name has.
 static bool is_public(struct hark_slice path)
 {
-    if (path.ptr[0] != '/' || memchr(path.ptr, '\0', path.len) != NULL) {
+    if (path.ptr[0] != '/' || memchr(path.ptr, '\0', path.len) != NULL ||
+        memmem(path.ptr, path.len, "%2F", 3) != NULL) {
         return false;
     }
     struct hark_slice rest = hark_slice_from(path, 1);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // Paths, authorities and queries: a canonical path holds no dot segment, climbs nowhere, is not
-// longer than what it came from, and stays as it is when it is made canonical again.
+// longer than what it came from, and leads to itself when it is escaped and made canonical again.
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,33 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+// Whether text like "252F" stands here: a percent sign before it was escaped.
+static bool reads_like_slash(struct hark_slice text)
+{
+    while (hark_slice_starts(text, HARK_LIT("25"))) {
+        text = hark_slice_from(text, 2);
+    }
+    return hark_slice_starts(text, HARK_LIT("2F"));
+}
+
+// A target that has this canonical path: every percent sign is one in the text, unless it stands
+// for a slash.
+static size_t escape(struct hark_slice path, char *out)
+{
+    size_t len = 0;
+    for (size_t i = 0; i < path.len; i++) {
+        struct hark_slice rest = hark_slice_from(path, i + 1);
+        out[len++] = path.ptr[i];
+        if (path.ptr[i] != '%' || hark_slice_starts(rest, HARK_LIT("2F"))) {
+            continue;
+        }
+        memcpy(out + len, "25", 2);
+        len += 2;
+        i += reads_like_slash(rest) ? 2 : 0;
+    }
+    return len;
+}
+
 static void check_path(struct hark_slice raw)
 {
     char *out = malloc(raw.len + 1);
@@ -26,20 +54,21 @@ static void check_path(struct hark_slice raw)
         struct hark_slice rest = hark_slice(out, len);
         REQUIRE(len >= 1 && len <= raw.len + 1 && out[0] == '/');
         REQUIRE(memchr(out, '\0', len) == NULL);
-        bool escaped = memchr(out, '%', len) != NULL;
         while (rest.ptr != NULL) {
             struct hark_slice segment = hark_slice_next(&rest, '/');
             REQUIRE(!hark_slice_is(segment, HARK_LIT(".")));
             REQUIRE(!hark_slice_is(segment, HARK_LIT("..")));
         }
-        char *again = malloc(len + 1);
+        char *target = malloc(3 * len);
+        REQUIRE(target != NULL);
+        size_t target_len = escape(hark_slice(out, len), target);
+        char *again = malloc(target_len + 1);
         size_t again_len = 0;
         REQUIRE(again != NULL);
-        if (!escaped) {
-            REQUIRE(hark_uri_normalise(hark_slice(out, len), again, &again_len) == 0);
-            REQUIRE(again_len == len && memcmp(again, out, len) == 0);
-        }
+        REQUIRE(hark_uri_normalise(hark_slice(target, target_len), again, &again_len) == 0);
+        REQUIRE(again_len == len && memcmp(again, out, len) == 0);
         free(again);
+        free(target);
     }
     free(out);
 }

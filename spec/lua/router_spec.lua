@@ -32,6 +32,20 @@ describe("the router", function()
     assert.is_nil((r:find("/a/b", "GET")))
   end)
 
+  it("decodes a slash inside a segment, and what only looks like one", function()
+    local r = routes { { "/a/:x" }, { "/a/:x/b" }, { "/c/*" } }
+    for coded, plain in pairs {
+      ["b%2Fc"] = "b/c", ["%2F"] = "/", ["b%252Fc"] = "b%2Fc", ["%25252F%2F"] = "%252F/",
+      ["100%"] = "100%", ["%25"] = "%25", ["%%2F"] = "%/", ["%22F"] = "%22F", ["%52F"] = "%52F",
+      ["..%2F.."] = "../..",
+    } do
+      local found, params = r:find("/a/" .. coded, "GET")
+      assert.equal("/a/:x", found)
+      assert.equal(plain, params.x)
+    end
+    assert.equal("b/c/d", select(2, r:find("/c/b%2Fc/d", "GET"))["*"])
+  end)
+
   it("does not take an empty segment for a name", function()
     local r = routes { { "/chat/:room" } }
     assert.is_nil((r:find("/chat/", "GET")))

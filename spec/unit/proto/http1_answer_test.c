@@ -50,9 +50,9 @@ static void test_whole(void **state)
     struct hark_http1_answer answer = plain(&response);
     answer.request_id = HARK_LIT("id-1");
     answer.fields = HARK_LIT("Vary: Origin\r\n");
-    assert_text(&answer, "HTTP/1.1 200 OK\r\n" DATE_LINE
-                         "Content-Type: text/plain\r\nVary: Origin\r\n"
-                         "X-Request-Id: id-1\r\nContent-Length: 5\r\n\r\nhello");
+    assert_text(&answer,
+                "HTTP/1.1 200 OK\r\n" DATE_LINE "Content-Type: text/plain\r\nVary: Origin\r\n"
+                "X-Request-Id: id-1\r\nContent-Length: 5\r\n\r\nhello");
 }
 
 static void test_close_and_keep_alive(void **state)

@@ -226,8 +226,10 @@ static void test_hidden_and_outside(void **state)
         "/%2e%2e/secret.txt", "/sub/../../secret.txt",
         "/out.txt",           "/passwd",
         "/up/secret.txt",     "/up/public/page.HTML",
-        "/sub/.../x",
+        "/sub/.../x",         "/a%2Fb",
+        "/sub%2Findex.html",
     };
+    write_file(site, "public/a%2Fb", "x", 1);
     for (size_t i = 0; i < HARK_ARRAY_LEN(paths); i++) {
         ask(site, "GET", paths[i], "");
         expect(site, NOT_FOUND);
