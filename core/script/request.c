@@ -66,7 +66,7 @@ void hark_request_serve_admin(void *ctx, struct hark_exchange *exchange)
 static void serve(struct hark_script *script, struct hark_exchange *exchange, bool admin)
 {
     if (script->stopping) {
-        hark_exchange_refuse(exchange, 503, HARK_LIT("stopping"));
+        hark_exchange_refuse(exchange, 503, HARK_LIT("draining"));
         return;
     }
     if (hark_vm_is_running(script->vm)) {
@@ -75,7 +75,7 @@ static void serve(struct hark_script *script, struct hark_exchange *exchange, bo
     }
     struct hark_task *task = hark_task_new(script->tasks, &ops);
     if (task == NULL) {
-        hark_exchange_refuse(exchange, 503, HARK_LIT("out of memory"));
+        hark_exchange_refuse(exchange, 503, HARK_LIT("busy"));
         return;
     }
     struct serving *serving = hark_task_room(task);
@@ -88,7 +88,7 @@ static void put_off(struct hark_script *script, struct hark_exchange *exchange, 
 {
     struct waiting *waiting = hark_mem_alloc(sizeof(*waiting));
     if (waiting == NULL) {
-        hark_exchange_refuse(exchange, 503, HARK_LIT("out of memory"));
+        hark_exchange_refuse(exchange, 503, HARK_LIT("busy"));
         return;
     }
     waiting->exchange = exchange;
@@ -166,11 +166,8 @@ static void ended(struct hark_task *task, int status, struct hark_slice text)
     struct hark_exchange *exchange = serving->exchange;
     serving->exchange = NULL;
     if (exchange != NULL) {
-        char why[sizeof("internal error, reference ") + HARK_REPORT_REFERENCE_MAX] =
-            "internal error, reference ";
-        memcpy(why + sizeof("internal error, reference ") - 1, reference, sizeof(reference));
         hark_exchange_on_gone(exchange, NULL, NULL);
-        hark_exchange_refuse(exchange, status == HARK_ENOMEM ? 503 : 500, hark_slice_text(why));
+        hark_exchange_fail(exchange, status == HARK_ENOMEM ? 503 : 500, reference);
     }
 }
 

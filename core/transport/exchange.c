@@ -6,6 +6,7 @@
 #include "transport/exchange.h"
 
 #include <assert.h>
+#include <stdio.h>
 
 #include "base/codec.h"
 #include "base/hash.h"
@@ -14,7 +15,7 @@
 
 #define FIELDS_MAX    4096
 #define ERROR_MAX     4096
-#define CLIENT_ID_MAX 64
+#define CLIENT_ID_MAX 128
 #define SERIAL_BITS   48 // below them the count, above them the worker
 
 static uint64_t next_serial(struct hark_server *server);
@@ -89,6 +90,14 @@ struct hark_slice hark_exchange_id(const struct hark_exchange *exchange)
     return exchange->id;
 }
 
+void hark_exchange_park(struct hark_exchange *exchange)
+{
+    exchange->parked = true;
+    if (exchange->ops != NULL) {
+        exchange->ops->park(exchange);
+    }
+}
+
 void hark_exchange_on_gone(struct hark_exchange *exchange, hark_exchange_gone_fn *fn, void *ctx)
 {
     exchange->gone = fn;
@@ -130,6 +139,21 @@ void hark_exchange_respond_from(struct hark_exchange *exchange,
     assert(exchange->ops != NULL);
     const struct hark_exchange_body body = {.length = length, .source = source, .ctx = ctx};
     exchange->ops->respond(exchange, head, &body);
+}
+
+void hark_exchange_fail(struct hark_exchange *exchange, int status, const char *reference)
+{
+    static const struct hark_header type = {HARK_LIT("Content-Type"), HARK_LIT("application/json")};
+    char text[128];
+    int len =
+        snprintf(text, sizeof(text), "{\"error\":\"internal\",\"reference\":\"%.32s\"}", reference);
+    const struct hark_response response = {
+        .status = status,
+        .headers = &type,
+        .header_count = 1,
+        .body = hark_slice(text, len > 0 ? (size_t)len : 0),
+    };
+    hark_exchange_respond(exchange, &response);
 }
 
 void hark_exchange_refuse(struct hark_exchange *exchange, int status, struct hark_slice text)

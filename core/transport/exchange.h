@@ -30,6 +30,10 @@ struct hark_slice hark_exchange_id(const struct hark_exchange *exchange); // X-R
 
 // fn NULL: nobody to tell. Replaces an earlier one.
 void hark_exchange_on_gone(struct hark_exchange *exchange, hark_exchange_gone_fn *fn, void *ctx);
+// The answer may be long in coming (a parked poll): from now on a client that closes its half of the
+// connection, or has closed it, counts as gone; who waits for that is told later, not in this call.
+// Without it, such a client only sends no further request and gets its answer.
+void hark_exchange_park(struct hark_exchange *exchange);
 
 // Header fields that every answer to this request gets besides its own (CORS and the like): copied.
 // They do not move with it: the other worker's hook adds its own. 0, ENOMEM, ETOOBIG; EINVAL: a name
@@ -55,7 +59,10 @@ void hark_exchange_respond_from(struct hark_exchange *exchange,
                                 uint64_t length,
                                 const struct hark_body_source *source,
                                 void *ctx);
-// Text (JSON {"error": text} as WIRE wants) in one call; text may be empty.
+// An error inside: {"error":"internal","reference": reference}, which is what the log can be asked
+// for.
+void hark_exchange_fail(struct hark_exchange *exchange, int status, const char *reference);
+// {"error": text} in one call; an empty text is the status alone.
 void hark_exchange_refuse(struct hark_exchange *exchange, int status, struct hark_slice text);
 
 // Writes the head (status 101, or 200 with a body that ends with the connection) and hands over the

@@ -26,9 +26,11 @@ struct hark_exchange_body {
     void *ctx;
 };
 
-// Each ends the exchange (but for a failed move). The head has been checked by nobody yet.
+// The last three end the exchange (but for a failed move). The head has been checked by nobody yet.
 struct hark_exchange_ops {
     struct hark_peer (*peer)(const struct hark_exchange *exchange);
+    // From now on FIN ends it, also one that has come. Tells nobody within the call.
+    void (*park)(struct hark_exchange *exchange);
     // `body` NULL: the response has its own.
     void (*respond)(struct hark_exchange *exchange,
                     const struct hark_response *response,
@@ -53,6 +55,7 @@ struct hark_exchange {
     struct hark_slice id;   // into the request or made_id
     char made_id[HARK_EXCHANGE_ID_LEN];
     bool moved;
+    bool parked;
 };
 
 // Gives serial and id. made_id: of a request that was moved, the id that it was given before; NULL:

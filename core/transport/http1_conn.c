@@ -36,6 +36,7 @@ static void on_end(void *owner);
 static void on_closed(void *owner, int status);
 static void on_defer(struct hark_defer *item);
 static void arm(struct hark_http1_conn *conn, uint64_t delay_ms);
+static void hang_up(struct hark_http1_conn *conn);
 static void leave(struct hark_http1_conn *conn);
 static struct hark_http1_conn *conn_of(struct hark_list *node);
 
@@ -247,6 +248,10 @@ static void settle(struct hark_http1_conn *conn)
     if (conn->state > HARK_HTTP1_SENDING) {
         return;
     }
+    if (conn->ended && conn->state == HARK_HTTP1_SERVING && conn->exchange->parked) {
+        hang_up(conn);
+        return;
+    }
     if (hark_buf_len(&conn->ahead) < conn->server->limits->pipeline_bytes) {
         hark_stream_read_start(conn->stream);
     }
@@ -278,6 +283,13 @@ void hark_http1_conn_serve(struct hark_http1_conn *conn, const char *made_id)
     hark_wheel_cancel(hark_loop_wheel(server->loop), &conn->timer);
     hark_http1_conn_set_state(conn, HARK_HTTP1_SERVING);
     server->request(server->request_ctx, conn->exchange);
+}
+
+void hark_http1_conn_park(struct hark_http1_conn *conn)
+{
+    if (conn->ended) {
+        hark_defer_post(hark_loop_defer(conn->server->loop), &conn->defer);
+    }
 }
 
 void hark_http1_conn_next(struct hark_http1_conn *conn)
@@ -387,21 +399,26 @@ static void on_drained(void *owner)
     }
 }
 
-// FIN. Who waits for an answer has hung up, as far as anyone can tell: a parked poll must not be
-// held for it. A body on its way is finished for those who only closed their half.
+// FIN. Who waits in a parked poll has hung up, as far as anyone can tell. An answer that is being
+// made, or a body on its way, is finished for those who only closed their half.
 static void on_end(void *owner)
 {
     struct hark_http1_conn *conn = owner;
     conn->ended = true;
-    if (conn->state == HARK_HTTP1_SERVING) {
-        hark_http1_exchange_go(conn);
-        leave(conn);
+    if (conn->state == HARK_HTTP1_SERVING && conn->exchange->parked) {
+        hang_up(conn);
     } else if (conn->state == HARK_HTTP1_SENDING) {
         conn->keep = false;
     } else if (conn->state == HARK_HTTP1_READING && !conn->waiting &&
                hark_buf_len(&conn->ahead) == 0) {
         leave(conn); // else when what came before has been read
     }
+}
+
+static void hang_up(struct hark_http1_conn *conn)
+{
+    hark_http1_exchange_go(conn);
+    leave(conn);
 }
 
 // Closes when nothing is left to send, else ends. Exchange and body are already gone.

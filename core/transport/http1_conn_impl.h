@@ -57,6 +57,9 @@ void hark_http1_conn_set_state(struct hark_http1_conn *conn, enum hark_http1_con
 // moved here; else NULL.
 void hark_http1_conn_serve(struct hark_http1_conn *conn, const char *made_id);
 
+// The exchange that is out waits with its answer, but not for a client that has hung up.
+void hark_http1_conn_park(struct hark_http1_conn *conn);
+
 // A response is complete: read the next request if the connection stays, else end.
 void hark_http1_conn_next(struct hark_http1_conn *conn);
 

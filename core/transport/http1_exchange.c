@@ -32,6 +32,7 @@ struct moving {
 };
 
 static struct hark_peer peer_of(const struct hark_exchange *exchange);
+static void park(struct hark_exchange *exchange);
 static void respond(struct hark_exchange *exchange,
                     const struct hark_response *response,
                     const struct hark_exchange_body *body);
@@ -52,6 +53,7 @@ static void on_free(struct hark_defer *item);
 
 static const struct hark_exchange_ops OPS = {
     .peer = peer_of,
+    .park = park,
     .respond = respond,
     .take = take,
     .move = move,
@@ -102,6 +104,11 @@ static struct hark_peer peer_of(const struct hark_exchange *exchange)
     const struct http1_exchange *self =
         (const struct http1_exchange *)exchange; // the first member; HARK_CONTAINER_OF drops const
     return hark_stream_peer(self->conn->stream);
+}
+
+static void park(struct hark_exchange *exchange)
+{
+    hark_http1_conn_park(self_of(exchange)->conn);
 }
 
 static void respond(struct hark_exchange *exchange,

@@ -5,6 +5,8 @@
 
 #include <time.h>
 
+#include "base/buf.h"
+#include "base/codec.h"
 #include "hark.h"
 #include "proto/http_date.h"
 #include "transport/exchange.h"
@@ -13,6 +15,20 @@
 #define REFUSAL_MAX 256 // the text of a refusal
 #define RETRY_TEXT  "2" // seconds: when to come back to a server that drains or has no memory
 
+// What programs read; anything else is a bad request.
+static const struct {
+    int status;
+    const char *word;
+} WORDS[] = {
+    {408, "timeout"},     {413, "body_too_large"},        {414, "head_too_large"},
+    {417, "expectation"}, {431, "head_too_large"},        {501, "not_implemented"},
+    {503, "busy"},        {505, "version_not_supported"},
+};
+
+static int write_why(const struct hark_server *server,
+                     const struct hark_http1_refusal *refusal,
+                     struct hark_buf *body);
+static const char *word_of(const struct hark_server *server, int status);
 static struct hark_slice date_now(struct hark_server *server);
 
 int hark_http1_out_answer(struct hark_server *server,
@@ -46,7 +62,7 @@ int hark_http1_out_refuse(struct hark_server *server,
     struct hark_buf body;
     hark_buf_init(&body, REFUSAL_MAX);
     struct hark_response response = {.status = refusal->status, .headers = fields};
-    if (hark_exchange_error_text(&body, hark_slice_text(refusal->why)) == 0) { // else no text
+    if (write_why(server, refusal, &body) == 0) { // else no text
         response.header_count = refusal->status == 503 ? 2 : 1;
         response.body = hark_buf_slice(&body);
     }
@@ -61,6 +77,34 @@ int hark_http1_out_refuse(struct hark_server *server,
     int status = hark_http1_out_answer(server, stream, &answer);
     hark_buf_deinit(&body);
     return status;
+}
+
+static int write_why(const struct hark_server *server,
+                     const struct hark_http1_refusal *refusal,
+                     struct hark_buf *body)
+{
+    int status =
+        hark_buf_printf(body, "{\"error\":\"%s\",\"message\":", word_of(server, refusal->status));
+    if (status == 0) {
+        status = hark_codec_quote(body, hark_slice_text(refusal->why));
+    }
+    if (status == 0 && refusal->status == 413) {
+        status = hark_buf_printf(body, ",\"limit\":%zu", server->limits->body_bytes);
+    }
+    return status == 0 ? hark_buf_append_char(body, '}') : status;
+}
+
+static const char *word_of(const struct hark_server *server, int status)
+{
+    if (status == 503 && server->draining) {
+        return "draining";
+    }
+    for (size_t i = 0; i < HARK_ARRAY_LEN(WORDS); i++) {
+        if (WORDS[i].status == status) {
+            return WORDS[i].word;
+        }
+    }
+    return "bad_request";
 }
 
 int hark_http1_out_pull(struct hark_http1_out *out, struct hark_stream *stream)

@@ -27,8 +27,9 @@ HARK_MUSTCHECK int hark_http1_out_answer(struct hark_server *server,
                                          struct hark_stream *stream,
                                          struct hark_http1_answer *answer);
 
-// Writes the connection's own refusal: {"error": why}, Connection: close, and Retry-After with 503.
-// is_head: the request was HEAD. As hark_http1_out_answer.
+// Writes the connection's own refusal: {"error": word, "message": why} (413: and "limit"),
+// Connection: close, and Retry-After with 503. is_head: the request was HEAD. As
+// hark_http1_out_answer.
 HARK_MUSTCHECK int hark_http1_out_refuse(struct hark_server *server,
                                          struct hark_stream *stream,
                                          const struct hark_http1_refusal *refusal,

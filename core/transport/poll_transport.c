@@ -69,6 +69,7 @@ int hark_poll_transport_open(struct hark_exchange *exchange, struct hark_session
     poll->base.ops = &poll_ops;
     poll->env = hark_exchange_server(exchange)->sessions;
     poll->parked = exchange;
+    hark_exchange_park(exchange);
     hark_exchange_on_gone(exchange, on_gone, poll);
     hark_link_attach(session, &poll->base, NULL, hark_session_policy(session)->poll_wait_ms);
     return 0;
@@ -95,6 +96,7 @@ void hark_poll_transport_poll(struct hark_exchange *exchange,
 static void park(struct poll *poll, struct hark_exchange *exchange)
 {
     poll->parked = exchange;
+    hark_exchange_park(exchange);
     hark_exchange_on_gone(exchange, on_gone, poll);
     hark_link_arm(poll->base.session, hark_session_policy(poll->base.session)->poll_wait_ms);
 }

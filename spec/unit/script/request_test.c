@@ -196,28 +196,55 @@ static void test_what_is_left_unanswered(void **state)
     hark_log_set_level(HARK_LOG_ERROR + 1);
     serve(worker, "error('secret')");
     hark_log_set_level(HARK_LOG_ERROR + 1);
-    ANSWERS(worker, GET("/") "\r\n", "HTTP/1.1 500 ", "{\"error\":\"internal error, reference ");
+    ANSWERS(worker, GET("/") "\r\n", "HTTP/1.1 500 ", "{\"error\":\"internal\",\"reference\":\"");
     serve(worker, "return nil");
     hark_log_set_level(HARK_LOG_ERROR + 1);
-    ANSWERS(worker, GET("/") "\r\n", "HTTP/1.1 500 ", "reference ");
+    ANSWERS(worker, GET("/") "\r\n", "HTTP/1.1 500 ", "\"reference\":\"");
     serve(worker, "local t = {} while true do t[#t + 1] = ('x'):rep(1 << 20) end");
     hark_log_set_level(HARK_LOG_ERROR + 1);
-    ANSWERS(worker, GET("/") "\r\n", "HTTP/1.1 50", "reference ");
+    ANSWERS(worker, GET("/") "\r\n", "HTTP/1.1 50", "\"reference\":\"");
 }
 
+// Runs until the handler waits; what was answered before is left unread.
+static void call_until_asleep(struct worker *worker)
+{
+    for (int i = 0; i < TURNS && hark_tasks_live(worker->script->tasks) == 0; i++) {
+        assert_int_equal(hark_loop_step(worker->loop, 1), 0);
+        worker_tick(worker);
+    }
+    assert_int_equal(hark_tasks_live(worker->script->tasks), 1);
+}
+
+// Closing a Unix socket over unread bytes resets it.
 static void test_a_client_that_goes(void **state)
 {
     struct worker *worker = *state;
     struct caller caller;
-    serve(worker, "log.began = true core.sleep(1) log.after = { core.respond(req, 200, 'x') } "
+    serve(worker, "if req.path == '/unread' then return core.respond(req, 200, 'x') end "
+                  "log.began = true core.sleep(1) log.after = { core.respond(req, 200, 'x') } "
                   "log.path = tostring(req.path)");
-    call_open(worker, &caller, GET("/") "\r\n");
-    for (int i = 0; i < TURNS && hark_tasks_live(worker->script->tasks) == 0; i++) {
-        call_turn(worker, &caller);
-    }
+    call_open(worker, &caller, "GET /unread HTTP/1.1\r\nHost: h\r\n\r\n" GET("/") "\r\n");
+    call_until_asleep(worker);
     call_close(worker, &caller);
     worker_pass(worker, 1010);
     lua_is(worker, "return log.began, log.after[1], log.after[2], log.path", "true,nil,closed,nil");
+}
+
+static void test_a_client_that_has_said_all(void **state)
+{
+    struct worker *worker = *state;
+    struct caller caller;
+    serve(worker, "core.sleep(1) return core.respond(req, 200, 'later')");
+    call_open(worker, &caller, GET("/") "\r\n");
+    assert_int_equal(shutdown(caller.fd, SHUT_WR), 0);
+    call_until_asleep(worker);
+    for (int i = 0; i < 10; i++) {
+        call_turn(worker, &caller);
+    }
+    assert_false(caller.ended);
+    worker_pass(worker, 1010);
+    call_until(worker, &caller, "\r\n\r\nlater");
+    call_close(worker, &caller);
 }
 
 static void test_the_admin_address(void **state)
@@ -314,6 +341,7 @@ int main(void)
         TEST(test_mistakes),
         TEST(test_what_is_left_unanswered),
         TEST(test_a_client_that_goes),
+        TEST(test_a_client_that_has_said_all),
         TEST(test_the_admin_address),
         TEST(test_becoming_a_session),
         TEST(test_no_memory),

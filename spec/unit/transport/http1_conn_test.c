@@ -178,7 +178,7 @@ static void test_continue(void **state)
     client_send(f, fd, HARK_LIT(EXPECT("5") "hello")); // came along: nobody waits for the 100
     client_expect(f, fd, OK("15", "POST /x [hello]"));
     client_send(f, fd, HARK_LIT(EXPECT("65537")));
-    client_expect_refusal(f, fd, "413 Content Too Large",
+    client_expect_refusal(f, fd, "413 Content Too Large", "body_too_large",
                           "the request body is larger than the limit");
 }
 
@@ -189,22 +189,24 @@ static void test_refusals_close(void **state)
     static const struct {
         struct hark_slice request;
         const char *status;
+        const char *word;
         const char *why;
     } rows[] = {
-        {HARK_LIT("GET / HTTP/1.1\r\n\r\n"), "400 Bad Request", "exactly one Host is needed"},
+        {HARK_LIT("GET / HTTP/1.1\r\n\r\n"), "400 Bad Request", "bad_request",
+         "exactly one Host is needed"},
         {HARK_LIT("BREW / HTTP/1.1\r\nHost: a\r\n\r\n" GET("/")), "501 Not Implemented",
-         "this method is not served"},
+         "not_implemented", "this method is not served"},
         {HARK_LIT("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), "505 HTTP Version Not Supported",
-         "only HTTP/1.0 and HTTP/1.1 are served here"},
-        {HARK_LIT("\x16\x03\x01"), "400 Bad Request", "this is not an HTTP request"},
+         "version_not_supported", "only HTTP/1.0 and HTTP/1.1 are served here"},
+        {HARK_LIT("\x16\x03\x01"), "400 Bad Request", "bad_request", "this is not an HTTP request"},
         {HARK_LIT("GET / HTTP/1.1\r\nHost: a\r\nExpect: x\r\n\r\n"), "417 Expectation Failed",
-         "only Expect: 100-continue is understood"},
+         "expectation", "only Expect: 100-continue is understood"},
     };
 
     for (size_t i = 0; i < HARK_ARRAY_LEN(rows); i++) {
         int fd = client_open(f);
         client_send(f, fd, rows[i].request);
-        client_expect_refusal(f, fd, rows[i].status, rows[i].why);
+        client_expect_refusal(f, fd, rows[i].status, rows[i].word, rows[i].why);
     }
     assert_int_equal(hark_stats_get(&f->stats.requests_refused), HARK_ARRAY_LEN(rows));
     assert_int_equal(f->requests, 0);
@@ -227,10 +229,12 @@ static void test_deadlines(void **state)
     client_expect_end(f, fd, OK("8", "GET / []")); // idle behind a request
     fd = client_open(f);
     client_send(f, fd, HARK_LIT("GET / HT"));
-    client_expect_refusal(f, fd, "408 Request Timeout", "the request did not come in time");
+    client_expect_refusal(f, fd, "408 Request Timeout", "timeout",
+                          "the request did not come in time");
     fd = client_open(f);
     client_send(f, fd, HARK_LIT("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\na"));
-    client_expect_refusal(f, fd, "408 Request Timeout", "the request did not come in time");
+    client_expect_refusal(f, fd, "408 Request Timeout", "timeout",
+                          "the request did not come in time");
 }
 
 // The deadline of a head counts from its first byte: bytes that trickle in do not move it.
@@ -276,13 +280,99 @@ static void test_client_goes_while_served(void **state)
 {
     struct fixture *f = *state;
     f->handler = fixture_hold;
-    int fd = client_open(f);
+    int fd = client_open_tcp(f);
     client_send(f, fd, HARK_LIT(GET("/")));
     await(f, &f->held_count, 1);
-    close(fd);
+    client_reset(fd);
     await(f, &f->gone, 1);
     await_no_conns(f);
     assert_int_equal(f->gone, 1);
+}
+
+// Lets the loop take the FIN in: what must not happen has had the time to.
+static void take_end(struct fixture *f)
+{
+    for (size_t i = 0; i < 10; i++) {
+        step(f);
+    }
+}
+
+static void test_client_closes_its_half_while_served(void **state)
+{
+    struct fixture *f = *state;
+    int (*const kinds[])(struct fixture *) = {client_open, client_open_tcp};
+    f->handler = fixture_hold;
+    for (size_t i = 0; i < HARK_ARRAY_LEN(kinds); i++) {
+        f->held_count = 0;
+        int fd = kinds[i](f);
+        client_send(f, fd, HARK_LIT(GET("/1") GET("/2")));
+        await(f, &f->held_count, 1);
+        assert_int_equal(shutdown(fd, SHUT_WR), 0);
+        take_end(f);
+        assert_int_equal(f->gone, 0);
+        fixture_echo(f, f->held[0]);
+        await(f, &f->held_count, 2);
+        fixture_echo(f, f->held[1]);
+        client_expect_end(f, fd, OK("9", "GET /1 []") OK("9", "GET /2 []"));
+        await_no_conns(f);
+    }
+    assert_int_equal(f->gone, 0);
+}
+
+static void hold_parked(struct fixture *f, struct hark_exchange *exchange)
+{
+    fixture_hold(f, exchange);
+    hark_exchange_park(exchange);
+}
+
+// A client that waits in a parked poll and one that went away look the same.
+static void test_client_closes_its_half_while_parked(void **state)
+{
+    struct fixture *f = *state;
+    f->handler = hold_parked;
+    int fd = client_open_tcp(f);
+    client_send(f, fd, HARK_LIT(GET("/")));
+    await(f, &f->held_count, 1);
+    take_end(f);
+    assert_int_equal(f->gone, 0);
+    assert_int_equal(shutdown(fd, SHUT_WR), 0);
+    await(f, &f->gone, 1);
+    client_expect_end(f, fd, "");
+    await_no_conns(f);
+    assert_int_equal(f->gone, 1);
+}
+
+static void test_parked_behind_the_end_of_the_client(void **state)
+{
+    struct fixture *f = *state;
+    f->handler = fixture_hold;
+    int fd = client_open_tcp(f);
+    client_send(f, fd, HARK_LIT(GET("/")));
+    await(f, &f->held_count, 1);
+    assert_int_equal(shutdown(fd, SHUT_WR), 0);
+    take_end(f);
+    hark_exchange_park(f->held[0]);
+    assert_int_equal(f->gone, 0); // not within the call
+    await(f, &f->gone, 1);
+    client_expect_end(f, fd, "");
+    await_no_conns(f);
+}
+
+// What is answered at once is answered, parked or not.
+static void test_parked_and_answered_behind_the_end(void **state)
+{
+    struct fixture *f = *state;
+    f->handler = fixture_hold;
+    int fd = client_open_tcp(f);
+    client_send(f, fd, HARK_LIT(GET("/")));
+    await(f, &f->held_count, 1);
+    assert_int_equal(shutdown(fd, SHUT_WR), 0);
+    take_end(f);
+    hark_exchange_park(f->held[0]);
+    fixture_echo(f, f->held[0]);
+    client_expect_end(f, fd, OK("8", "GET / []"));
+    await_no_conns(f);
+    assert_int_equal(f->gone, 0);
 }
 
 static void test_client_closes_its_half_behind_requests(void **state)
@@ -311,7 +401,8 @@ static void test_drain(void **state)
     fixture_echo(f, f->held[0]);
     client_expect_end(f, busy, OK_CLOSE("8", "GET / []"));
     client_send(f, half, HARK_LIT("Host: a\r\n\r\n"));
-    client_expect_refusal(f, half, "503 Service Unavailable", "the server is going down");
+    client_expect_refusal(f, half, "503 Service Unavailable", "draining",
+                          "the server is going down");
     await_no_conns(f);
 }
 
@@ -390,6 +481,10 @@ int main(void)
         TEST(test_a_trickle_does_not_help),
         TEST(test_no_deadline_while_an_exchange_is_out),
         TEST(test_client_goes_while_served),
+        TEST(test_client_closes_its_half_while_served),
+        TEST(test_client_closes_its_half_while_parked),
+        TEST(test_parked_behind_the_end_of_the_client),
+        TEST(test_parked_and_answered_behind_the_end),
         TEST(test_client_closes_its_half_behind_requests),
         TEST(test_drain),
         TEST(test_drain_refuses_a_body_early),

@@ -12,7 +12,10 @@
 
 #include <cmocka.h>
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -156,6 +159,33 @@ static inline int client_open(struct fixture *fixture)
     return pair[0];
 }
 
+// The same over TCP, where closing both halves looks like closing one.
+static inline int client_open_tcp(struct fixture *fixture)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t len = sizeof(at);
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(listener, (struct sockaddr *)&at, sizeof(at)), 0);
+    assert_int_equal(listen(listener, 1), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&at, &len), 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+    int end = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    assert_true(end >= 0);
+    assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+    assert_int_equal(close(listener), 0);
+    hark_http1_conn_accept(&fixture->server, end);
+    return fd;
+}
+
+// By RST instead of FIN.
+static inline void client_reset(int fd)
+{
+    const struct linger now = {.l_onoff = 1, .l_linger = 0};
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now)), 0);
+    assert_int_equal(close(fd), 0);
+}
+
 static inline void step(struct fixture *fixture)
 {
     assert_int_equal(hark_loop_step(fixture->loop, 2), 0);
@@ -249,15 +279,21 @@ static inline void client_expect_end(struct fixture *fixture, int fd, const char
 }
 
 // The connection's own refusal, then the end.
-static inline void
-client_expect_refusal(struct fixture *fixture, int fd, const char *status, const char *why)
+static inline void client_expect_refusal(
+    struct fixture *fixture, int fd, const char *status, const char *word, const char *why)
 {
     char text[512];
-    size_t len = strlen("{\"error\":\"\"}") + strlen(why);
+    char body[256];
+    char limit[32] = "";
+    if (strncmp(status, "413", 3) == 0) {
+        snprintf(limit, sizeof(limit), ",\"limit\":%zu", fixture->limits.body_bytes);
+    }
+    int len =
+        snprintf(body, sizeof(body), "{\"error\":\"%s\",\"message\":\"%s\"%s}", word, why, limit);
     snprintf(text, sizeof(text),
-             "HTTP/1.1 %s\r\n" DATE "Content-Type: application/json\r\n%sContent-Length: %zu\r\n"
-             "Connection: close\r\n\r\n{\"error\":\"%s\"}",
-             status, strncmp(status, "503", 3) == 0 ? "Retry-After: 2\r\n" : "", len, why);
+             "HTTP/1.1 %s\r\n" DATE "Content-Type: application/json\r\n%sContent-Length: %d\r\n"
+             "Connection: close\r\n\r\n%s",
+             status, strncmp(status, "503", 3) == 0 ? "Retry-After: 2\r\n" : "", len, body);
     client_expect_end(fixture, fd, text);
 }
 
