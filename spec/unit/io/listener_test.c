@@ -230,6 +230,46 @@ static void test_errors(void **state)
     world_free(world);
 }
 
+// SO_REUSEPORT would let a second host in.
+static void test_probe(void **state)
+{
+    (void)state;
+    struct world *world = world_new();
+    struct door door;
+    char address[32];
+    int error = 0;
+    static const char *const places[] = {"127.0.0.1:0", ":0"};
+    for (size_t i = 0; i < HARK_ARRAY_LEN(places); i++) {
+        assert_int_equal(open_door(&door, world, places[i], &error), 0);
+        int port = hark_listener_port(door.listener);
+        (void)snprintf(address, sizeof(address), "127.0.0.1:%d", port);
+        error = 0;
+        assert_int_equal(hark_listener_probe(hark_slice_text(address), &error), HARK_EBIND);
+        assert_int_equal(error, EADDRINUSE);
+        (void)snprintf(address, sizeof(address), ":%d", port);
+        assert_int_equal(hark_listener_probe(hark_slice_text(address), &error), HARK_EBIND);
+        int fd = dial(port);
+        while (door.count == 0) {
+            step(&door);
+        }
+        close_door(&door); // its end first: a connection in TIME_WAIT is no listener
+        settle(world);
+        assert_int_equal(hark_listener_probe(hark_slice_text(address), &error), 0);
+        close(fd);
+        assert_int_equal(open_door(&door, world, address, &error), 0); // the probe holds nothing
+        close_door(&door);
+        settle(world);
+    }
+    assert_int_equal(hark_listener_probe(HARK_LIT("127.0.0.1:0"), &error), 0);
+    assert_int_equal(hark_listener_probe(HARK_LIT("unix:/nowhere/at/all"), &error), 0);
+    error = 0;
+    assert_int_equal(hark_listener_probe(HARK_LIT("nonsense"), &error), HARK_EINVAL);
+    assert_int_equal(error, 0);
+    assert_int_equal(hark_listener_probe(HARK_LIT("203.0.113.1:0"), &error), HARK_EBIND);
+    assert_int_equal(error, EADDRNOTAVAIL);
+    world_free(world);
+}
+
 static void test_unix_socket(void **state)
 {
     (void)state;
@@ -425,6 +465,7 @@ int main(void)
         cmocka_unit_test(test_all_addresses),
         cmocka_unit_test(test_ipv6_beside_ipv4),
         cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_probe),
         cmocka_unit_test(test_unix_socket),
         cmocka_unit_test(test_pause),
         cmocka_unit_test(test_accepts_are_paced),
