@@ -33,6 +33,7 @@ struct reading {
     struct hark_buf conf;
     bool has_conf;
     struct hark_settings *settings;
+    struct hark_buf *refused; // the text of every problem
 };
 
 static int read_conf(const char *directory, struct reading *reading, struct hark_buf *why);
@@ -51,8 +52,8 @@ int hark_settings_load(const char *directory,
                        struct hark_settings *ret,
                        char **ret_why)
 {
-    struct reading reading = {.flags = flags, .settings = ret};
     struct hark_buf why;
+    struct reading reading = {.flags = flags, .settings = ret, .refused = &why};
     struct hark_vm *vm = NULL;
     hark_buf_init(&why, WHY_MAX);
     hark_buf_init(&reading.conf, CONF_MAX);
@@ -63,7 +64,8 @@ int hark_settings_load(const char *directory,
     }
     if (status == 0) {
         status = hark_vm_call(vm, call_engine, &reading, 0, NULL, &why);
-        status = status == HARK_ESCRIPT ? HARK_EINVAL : status;
+        bool is_refused = status == HARK_ESCRIPT || (status == 0 && ret->packed == NULL);
+        status = is_refused ? HARK_EINVAL : status;
     }
     hark_vm_free(vm);
     hark_buf_deinit(&reading.conf);
@@ -81,8 +83,9 @@ static int read_conf(const char *directory, struct reading *reading, struct hark
     char path[PATH_TEXT_MAX];
     struct stat about;
     if (stat(directory, &about) != 0 || !S_ISDIR(about.st_mode)) {
-        int status = hark_buf_printf(why, "%s: %s; hark run wants a directory of scripts", directory,
-                                     errno == 0 || errno == ENOTDIR ? "not a directory" : strerrordesc_np(errno));
+        int status = hark_buf_printf(
+            why, "%s: %s; hark run wants a directory of scripts", directory,
+            errno == 0 || errno == ENOTDIR ? "not a directory" : strerrordesc_np(errno));
         return status != 0 ? status : HARK_ENOENT;
     }
     if (snprintf(path, sizeof(path), "%s/hark.conf.lua", directory) >= (int)sizeof(path)) {
@@ -132,8 +135,9 @@ static int call_engine(lua_State *L)
     }
     push_flags(L, reading->flags);
     lua_call(L, 2, 2);
-    if (lua_isnil(L, -2)) {
-        return lua_error(L); // the text of every problem, no position before it
+    if (lua_isnil(L, -2)) { // not raised: a traceback behind it would help nobody
+        hark_vm_error_text(hark_vm_of(L), L, LUA_ERRRUN, reading->refused);
+        return 0;
     }
     lua_pop(L, 1);
     take_settings(L, reading->settings);
