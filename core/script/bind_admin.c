@@ -12,6 +12,7 @@
 #include "base/metrics.h"
 #include "hark.h"
 #include "hub/hub.h"
+#include "script/args.h"
 #include "transport/server.h"
 
 #define METRICS_MAX  (64UL * 1024)
@@ -159,7 +160,7 @@ static void push_channels(lua_State *L, struct hark_slice rest)
         lua_setfield(L, -2, "name");
         lua_pushinteger(L, (lua_Integer)item.subscribers);
         lua_setfield(L, -2, "subscribers");
-        lua_pushfstring(L, "%I:%I", (LUAI_UACINT)item.epoch, (LUAI_UACINT)item.offset);
+        hark_args_push_position(L, (struct hark_position){item.epoch, item.offset});
         lua_setfield(L, -2, "position");
         lua_pushinteger(L, (lua_Integer)item.held);
         lua_setfield(L, -2, "messages");

@@ -81,8 +81,9 @@ static int push_live_field(lua_State *L, const struct hark_session *session, lua
 {
     switch (field) {
     case ID: {
-        struct hark_slice id = hark_session_id(session);
-        lua_pushlstring(L, id.ptr, id.len);
+        char name[HARK_CONN_NAME_LEN + 1];
+        hark_conn_name(hark_session_serial(session), name);
+        lua_pushlstring(L, name, HARK_CONN_NAME_LEN);
         break;
     }
     case TRANSPORT: lua_pushstring(L, hark_transport_kind_name(hark_session_kind(session))); break;
@@ -222,14 +223,23 @@ static struct hark_slice cut_reason(struct hark_slice why)
     return hark_slice(why.ptr, len);
 }
 
+// What may stand in a close frame that a server sends (RFC 6455 section 7.4 and its registry).
+static bool is_close_code(lua_Integer code)
+{
+    return (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014 && code != 1010) ||
+           (code >= 3000 && code <= 4999);
+}
+
 static int close_conn(lua_State *L)
 {
     const struct hark_conn_handle *handle = hark_conn_check(L, 1);
     lua_Integer code = luaL_optinteger(L, 2, 1000);
     size_t len = 0;
     const char *why = luaL_optlstring(L, 3, "", &len);
-    if (code != 1000 && (code < 3000 || code > 4999)) {
-        return luaL_error(L, "conn:close: the code is %I; allowed: 1000, or 3000 to 4999",
+    if (!is_close_code(code)) {
+        return luaL_error(L,
+                          "conn:close: the code is %I; allowed: 1000 to 1003, 1007 to 1009, "
+                          "1011 to 1014, 3000 to 4999",
                           (LUAI_UACINT)code);
     }
     if (handle->conn == NULL || !hark_session_is_open(handle->conn->session)) {

@@ -77,13 +77,16 @@ static void read_publish_options(lua_State *L, int index, struct hark_msg_draft 
     }
 }
 
-static int refuse_draft(lua_State *L, const struct hark_msg_draft *draft, int status)
+// Names often come from clients: one that cannot be is an expected failure, not a mistake.
+static int refuse_draft(lua_State *L, int status)
 {
     if (status != HARK_EINVAL) {
         return hark_pending_refuse(L, status);
     }
-    return luaL_error(L, "publish: the event \"%s\" must be UTF-8 text without control characters",
-                      draft->event.len == 0 ? "" : draft->event.ptr);
+    lua_pushnil(L);
+    lua_pushliteral(L, "the event name must be UTF-8 text without control characters, and not begin "
+                       "with \"hark.\"");
+    return 2;
 }
 
 static int publish(lua_State *L)
@@ -91,11 +94,17 @@ static int publish(lua_State *L)
     struct hark_slice channel = check_channel(L);
     struct hark_script *script = hark_script_of(L);
     (void)hark_task_check_wait(L, "publish");
+    if (HARK_UNLIKELY(!hark_msg_is_channel(channel))) {
+        return hark_channels_refuse(L);
+    }
     const struct hark_channel_entry *entry =
         hark_channels_need(L, script->channels, channel, "publish");
     struct hark_msg_draft draft = {.channel = channel};
     if (!lua_isnoneornil(L, 3)) {
         read_publish_options(L, 3, &draft);
+    }
+    if (HARK_UNLIKELY(hark_slice_starts(draft.event, HARK_LIT("hark.")))) {
+        return refuse_draft(L, HARK_EINVAL); // nothing shall pass for a notice of the engine
     }
     draft.payload = hark_event_payload(L, 2, NULL, &script->payload, &draft.flags);
     struct hark_pending *pending = hark_pending_new(L, script->tasks);
@@ -103,7 +112,7 @@ static int publish(lua_State *L)
         hark_hub_publish(script->server->hub, &draft, &entry->options, on_published, pending);
     if (HARK_UNLIKELY(status != 0)) {
         hark_pending_cancel(pending);
-        return refuse_draft(L, &draft, status);
+        return refuse_draft(L, status);
     }
     return hark_pending_wait(L, pending, "publish", push_position);
 }

@@ -63,6 +63,9 @@ static int join(lua_State *L)
     struct hark_script *script = hark_script_of(L);
     lua_settop(L, 3);
     (void)hark_task_check_wait(L, "conn:join");
+    if (!hark_msg_is_channel(name)) {
+        return hark_channels_refuse(L);
+    }
     const struct hark_channel_entry *entry =
         hark_channels_need(L, script->channels, name, "conn:join");
     if (memchr(name.ptr, '*', name.len) != NULL) {

@@ -130,9 +130,10 @@ static void push_user_id(lua_State *L, struct hark_conn *conn)
 static void push_about(lua_State *L, struct hark_conn *conn)
 {
     char ip[HARK_PEER_TEXT_MAX];
-    struct hark_slice id = hark_session_id(conn->session);
+    char name[HARK_CONN_NAME_LEN + 1];
+    hark_conn_name(hark_session_serial(conn->session), name);
     lua_createtable(L, 0, 6);
-    lua_pushlstring(L, id.ptr, id.len);
+    lua_pushlstring(L, name, HARK_CONN_NAME_LEN);
     lua_setfield(L, -2, "id");
     push_user_id(L, conn);
     if (lua_type(L, -1) != LUA_TSTRING &&
@@ -176,7 +177,10 @@ static uint16_t check_code(lua_State *L, int index)
 
 static int close_session(lua_State *L)
 {
-    struct hark_session *found = find(L, 1);
+    size_t name_len = 0;
+    const char *name = luaL_checklstring(L, 1, &name_len);
+    uint64_t serial = hark_conn_serial(hark_slice(name, name_len));
+    struct hark_session *found = hark_session_find_serial(hark_script_of(L)->sessions, serial);
     uint16_t code = check_code(L, 2);
     size_t len = 0;
     const char *why = luaL_optlstring(L, 3, "", &len);

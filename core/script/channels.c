@@ -220,6 +220,13 @@ const struct hark_channel_entry *hark_channels_find(const struct hark_channels *
     return NULL;
 }
 
+int hark_channels_refuse(lua_State *L)
+{
+    lua_pushnil(L);
+    lua_pushliteral(L, "a channel name has 1 to 255 bytes of UTF-8 without control characters");
+    return 2;
+}
+
 const struct hark_channel_entry *hark_channels_need(lua_State *L,
                                                     const struct hark_channels *channels,
                                                     struct hark_slice name,

@@ -49,6 +49,8 @@ const struct hark_channel_entry *hark_channels_need(lua_State *L,
                                                     struct hark_slice name,
                                                     const char *what);
 
+// nil and why: what was given is no channel's name at all (names often come from clients).
+int hark_channels_refuse(lua_State *L);
 // Appends the text of that error; for callers without a state.
 void hark_channels_explain(const struct hark_channels *channels,
                            struct hark_slice name,

@@ -197,3 +197,35 @@ static int refuse_new_key(lua_State *L)
     return luaL_error(L, "conn.params and conn.query are read only; keep %s in conn.data",
                       luaL_tolstring(L, 2, NULL));
 }
+
+// An odd number and its inverse modulo 2^64: a permutation, so that names look alike by nothing.
+#define NAME_FACTOR  UINT64_C(0x9E3779B97F4A7C15)
+#define NAME_0xF1DE83E19937733DERSE UINT64_C(0xF1DE83E19937733D)
+
+void hark_conn_name(uint64_t serial, char *out)
+{
+    static const char digits[] = "0123456789abcdef";
+    uint64_t mixed = serial * NAME_FACTOR;
+    for (int i = 0; i < HARK_CONN_NAME_LEN; i++) {
+        out[i] = digits[mixed >> 60];
+        mixed <<= 4;
+    }
+    out[HARK_CONN_NAME_LEN] = '\0';
+}
+
+uint64_t hark_conn_serial(struct hark_slice name)
+{
+    uint64_t mixed = 0;
+    if (name.len != HARK_CONN_NAME_LEN) {
+        return 0;
+    }
+    for (size_t i = 0; i < name.len; i++) {
+        char c = name.ptr[i];
+        bool is_digit = c >= '0' && c <= '9';
+        if (!is_digit && (c < 'a' || c > 'f')) {
+            return 0;
+        }
+        mixed = mixed << 4 | (uint64_t)(is_digit ? c - '0' : c - 'a' + 10);
+    }
+    return mixed * NAME_0xF1DE83E19937733DERSE;
+}

@@ -66,6 +66,12 @@ hark_conn_new(struct hark_slot *slot, struct hark_session *session, struct hark_
 void hark_conn_free(struct hark_script *script, struct hark_conn *conn);
 
 // --- inside Lua ---
+// What scripts, logs and operators call a connection: 16 hex digits made of the serial, never the
+// token, which is the client's secret. A NUL stands behind it.
+#define HARK_CONN_NAME_LEN 16
+void hark_conn_name(uint64_t serial, char *out);
+uint64_t hark_conn_serial(struct hark_slice name); // 0: not such a name
+
 void hark_conn_open(lua_State *L, struct hark_script *script); // makes the tables; once
 void hark_conn_push(lua_State *L, struct hark_conn *conn);
 // The handle at index; raises for anything else.

@@ -328,17 +328,22 @@ static void on_run_ended(struct hark_conn *conn, const struct hark_run *run)
 
 // --- outcomes ---
 
+// A handler that nobody waits for has failed: all that is left is to say so and to end.
+static void fail(struct hark_session *session, const struct hark_run_result *result)
+{
+    char text[64] = "reference ";
+    size_t len = sizeof("reference ") - 1;
+    size_t more = result->text.len < sizeof(text) - len ? result->text.len : 0;
+    if (more > 0) {
+        memcpy(text + len, result->text.ptr, more);
+    }
+    hark_session_close(session, CLOSE_INTERNAL, hark_slice(text, len + more));
+}
+
 static void finish_open(struct hark_session *session, const struct hark_run_result *result)
 {
-    char text[64] = "internal error";
     if (result->status != 0) {
-        size_t len = sizeof("reference ") - 1;
-        memcpy(text, "reference ", len);
-        size_t more = result->text.len < sizeof(text) - len ? result->text.len : 0;
-        if (more > 0) {
-            memcpy(text + len, result->text.ptr, more);
-        }
-        hark_session_close(session, CLOSE_INTERNAL, hark_slice(text, len + more));
+        fail(session, result);
     } else if (result->refused) {
         hark_session_close(session, CLOSE_POLICY, result->text);
     }
@@ -408,8 +413,12 @@ static void finish(struct hark_conn *conn,
         hark_session_release(session);
         break;
     case HARK_SLOT_ATTACH:
-    case HARK_SLOT_DETACH:
     case HARK_SLOT_TIMERS:
+        if (result->status != 0) {
+            fail(session, result);
+        }
+        break;
+    case HARK_SLOT_DETACH:
     case HARK_SLOT_DELIVER:
     case HARK_SLOT_UPGRADE:
     case HARK_SLOT_KEY:

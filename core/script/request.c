@@ -167,7 +167,7 @@ static void ended(struct hark_task *task, int status, struct hark_slice text)
     serving->exchange = NULL;
     if (exchange != NULL) {
         hark_exchange_on_gone(exchange, NULL, NULL);
-        hark_exchange_fail(exchange, status == HARK_ENOMEM ? 503 : 500, reference);
+        hark_exchange_fail(exchange, reference);
     }
 }
 
