@@ -169,7 +169,7 @@ function Conn:send(data, opts) end
 ---@field binary? boolean a binary WebSocket frame; base64 elsewhere
 ---@field key? string which waiting message this one replaces, where `slow = "latest"`
 
---- Ends the session: the WebSocket close code (1000, or 3000 to 4999), end of stream, last answer.
+--- Ends the session: the WebSocket close code (1000 to 4999, see docs), end of stream, last answer.
 ---@param code? integer 1000 when left out
 ---@param why? string at most 123 bytes
 ---@return true? ok

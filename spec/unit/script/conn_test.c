@@ -144,7 +144,7 @@ static void test_sending(void **state)
         {"conn:send('x', { event = 5 })", "conn:send: event must be a string, not 5"},
         {"conn:send('x', 5)", "conn:send: options must be a table, not number"},
         {"conn:send('x', { event = 'a\\nb' })", "conn:send: a name must be UTF-8 text"},
-        {"conn:close(1006)", "conn:close: the code is 1006; allowed: 1000, or 3000 to 4999"},
+        {"conn:close(1006)", "conn:close: the code is 1006; allowed: 1000 to 1003, 1007 to 1009"},
         {"conn:after('5 parsecs', 'x')",
          "conn:after: 5 parsecs is no duration; allowed: seconds as a number"},
         {"conn.send('x')", "connection expected, got string"},
