@@ -18,6 +18,11 @@
 #define CLIENT_ID_MAX 128
 #define SERIAL_BITS   48 // below them the count, above them the worker
 
+static const struct hark_header ERROR_FIELDS[] = {
+    {HARK_LIT("Content-Type"), HARK_LIT("application/json")},
+    {HARK_LIT("Retry-After"), HARK_LIT("1")}, // with 503 only
+};
+
 static uint64_t next_serial(struct hark_server *server);
 static bool is_sane_id(struct hark_slice id);
 static void make_id(struct hark_exchange *exchange);
@@ -141,15 +146,14 @@ void hark_exchange_respond_from(struct hark_exchange *exchange,
     exchange->ops->respond(exchange, head, &body);
 }
 
-void hark_exchange_fail(struct hark_exchange *exchange, int status, const char *reference)
+void hark_exchange_fail(struct hark_exchange *exchange, const char *reference)
 {
-    static const struct hark_header type = {HARK_LIT("Content-Type"), HARK_LIT("application/json")};
     char text[128];
     int len =
         snprintf(text, sizeof(text), "{\"error\":\"internal\",\"reference\":\"%.32s\"}", reference);
     const struct hark_response response = {
-        .status = status,
-        .headers = &type,
+        .status = 500,
+        .headers = ERROR_FIELDS,
         .header_count = 1,
         .body = hark_slice(text, len > 0 ? (size_t)len : 0),
     };
@@ -158,13 +162,12 @@ void hark_exchange_fail(struct hark_exchange *exchange, int status, const char *
 
 void hark_exchange_refuse(struct hark_exchange *exchange, int status, struct hark_slice text)
 {
-    static const struct hark_header type = {HARK_LIT("Content-Type"), HARK_LIT("application/json")};
     struct hark_buf body;
     hark_buf_init(&body, ERROR_MAX);
     struct hark_response response = {.status = status};
     if (text.len > 0 && hark_exchange_error_text(&body, text) == 0) { // else the status alone
-        response.headers = &type;
-        response.header_count = 1;
+        response.headers = ERROR_FIELDS;
+        response.header_count = status == 503 ? 2 : 1;
         response.body = hark_buf_slice(&body);
     }
     hark_exchange_respond(exchange, &response);

@@ -90,7 +90,7 @@ bool hark_static_serve(struct hark_static *files, struct hark_exchange *exchange
         return false;
     }
     if (status != 0) {
-        hark_exchange_refuse(exchange, 503, HARK_LIT("the file cannot be opened now"));
+        hark_exchange_refuse(exchange, 503, HARK_LIT("busy"));
     } else if (!is_method(&serving, HARK_LIT("GET")) && !is_method(&serving, HARK_LIT("HEAD"))) {
         add_field(&serving, HARK_LIT("Allow"), HARK_LIT("GET, HEAD"));
         answer(&serving, 405);
@@ -226,7 +226,7 @@ static void serve_bytes(struct serving *serving, int status, uint64_t first, uin
     };
     void *body = hark_static_file_body(&serving->file, first);
     if (body == NULL) {
-        hark_exchange_refuse(serving->exchange, 503, HARK_LIT("out of memory"));
+        hark_exchange_refuse(serving->exchange, 503, HARK_LIT("busy"));
         return;
     }
     hark_exchange_respond_from(serving->exchange, &head, length, &hark_static_file_source, body);
@@ -254,7 +254,7 @@ static void redirect(struct serving *serving)
     status = status == 0 ? hark_buf_append_text(&location, query.len > 0 ? "/?" : "/") : status;
     status = status == 0 ? hark_buf_append_slice(&location, query) : status;
     if (status != 0) {
-        hark_exchange_refuse(serving->exchange, 503, HARK_LIT("out of memory"));
+        hark_exchange_refuse(serving->exchange, 503, HARK_LIT("busy"));
     } else {
         add_field(serving, HARK_LIT("Location"), hark_buf_slice(&location));
         answer(serving, 301);

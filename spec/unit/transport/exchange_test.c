@@ -130,6 +130,25 @@ static void test_refusal_without_text(void **state)
     close(fd);
 }
 
+static void test_errors_of_the_host(void **state)
+{
+    struct fixture *f = *state;
+    int fd = client_open(f);
+    hold_one(f, fd, HARK_LIT(GET("/")));
+    hark_exchange_refuse(f->held[0], 503, HARK_LIT("busy"));
+    client_expect(f, fd,
+                  "HTTP/1.1 503 Service Unavailable\r\n" DATE "Content-Type: application/json\r\n"
+                  "Retry-After: 1\r\n" ID "Content-Length: 16\r\n\r\n{\"error\":\"busy\"}");
+    client_send(f, fd, HARK_LIT(GET("/")));
+    await(f, &f->held_count, 2);
+    hark_exchange_fail(f->held[1], "k3x9q2mf");
+    client_expect(f, fd,
+                  "HTTP/1.1 500 Internal Server Error\r\n" DATE
+                  "Content-Type: application/json\r\n" ID "Content-Length: 43\r\n\r\n"
+                  "{\"error\":\"internal\",\"reference\":\"k3x9q2mf\"}");
+    close(fd);
+}
+
 static void test_answers_without_body(void **state)
 {
     struct fixture *f = *state;
@@ -260,6 +279,7 @@ int main(void)
         TEST(test_ids),
         TEST(test_added_fields_come_with_every_answer),
         TEST(test_refusal_without_text),
+        TEST(test_errors_of_the_host),
         TEST(test_answers_without_body),
         TEST(test_a_response_may_close),
         TEST(test_a_large_last_answer_arrives_whole),
