@@ -42,8 +42,27 @@ function examples(text) {
   return found;
 }
 
+function permutations(list) {
+  if (list.length < 2) return [list];
+  return list.flatMap((one, i) => permutations(list.filter((_, at) => at !== i)).map((others) => [one, ...others]));
+}
+
+/** The line with the keys of the JSON object that it begins with in every order: JSON has none. */
+function orders(line) {
+  const text = line.slice(0, line.lastIndexOf("}") + 1);
+  let value;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return [line];
+  }
+  if (Array.isArray(value)) return [line];
+  return permutations(Object.entries(value)).map((list) => JSON.stringify(Object.fromEntries(list)) + line.slice(text.length));
+}
+
 function pattern(line) {
-  return new RegExp(line.split("...").map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")).join("[^\n]*"), "i");
+  const plain = (text) => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+  return new RegExp(orders(line).map((one) => one.split("...").map(plain).join("[^\n]*")).join("|"), "i");
 }
 
 /** A shell that is fed line by line; its output, of commands in the background too, is one text. */

@@ -308,14 +308,18 @@ describe("Expect: 100-continue", () => {
     assert.equal(res.text, "4");
   });
 
-  it("is refused at once for a body that is too large or a path that is not there", async () => {
+  it("is refused at once for a body that is too large, and at the latest behind 100 for a path that is not there", async (t) => {
     const large = await exchange(host().port,
       "POST /length HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999\r\nExpect: 100-continue\r\n\r\n");
     assert.equal(large.status, 413);
-    const missing = await exchange(host().port,
-      "POST /no HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n");
-    assert.equal(missing.status, 404);
-    missing.raw.destroy();
+    const missing = await open(t);
+    missing.write("POST /no HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n");
+    let res = await missing.readHead();
+    if (res.status === 100) { // RFC 9110 section 10.1.1: says that the head is fine, not that the answer will be
+      missing.write("body");
+      res = await missing.readHead();
+    }
+    assert.equal(res.status, 404);
   });
 
   it("with anything else in it is 417", async () => {
