@@ -45,10 +45,10 @@ static void test_fields(void **state)
     assert_eval(worker, &client, "return conn.params.room .. conn.query.lang", "7en");
     assert_eval(worker, &client, "return conn.transport .. ' ' .. conn.ip .. ' ' .. conn.backlog",
                 "websocket unix 7");
-    assert_eval(worker, &client, "return #conn.id > 20", "true");
+    assert_eval(worker, &client, "return #conn.id, conn.id:find('^%x+$')", "16");
     assert_eval(worker, &client, "return conn.user", "nil");
     assert_eval(worker, &client, "return tostring(conn):match('^hark.conn %d+$') ~= nil", "true");
-    assert_eval(worker, &client, "return conn == conn and core.session(conn.id) == conn", "true");
+    assert_eval(worker, &client, "return core.session(conn.id)", "nil"); // only by its token
     assert_eval(
         worker, &client,
         "return select(2, pcall(function() return conn.nme end)):match('no field nme.*user')",
@@ -231,16 +231,22 @@ static void test_sessions_for_the_engine(void **state)
 {
     struct worker *worker = *state;
     struct client client;
-    endpoint(worker, "return { open = function(conn) log.id = conn.id end }");
+    char source[256];
+    endpoint(worker, "return { open = function(conn) log.conn, log.id = conn, conn.id end }");
     client_connect(worker, &client, NULL);
     lua_is(worker,
            "local s = core.sessions()[1] return s.id == log.id, s.app, s.path, s.transport, s.user",
            "true,test,/test,websocket,nil");
+    snprintf(source, sizeof(source),
+             "local conn = core.session('%s') return conn == log.conn, core.conn_slot(conn) == "
+             "core.slot('test'), "
+             "core.slot_count(core.slot('test'))",
+             client_token(&client));
+    lua_is(worker, source, "true,true,1");
     lua_is(worker,
-           "return core.conn_slot(core.session(log.id)) == core.slot('test'), "
-           "core.slot_count(core.slot('test'))",
-           "true,1");
-    lua_is(worker, "return core.session('nobody'), core.close_session('nobody')", "nil,false");
+           "return core.session('nobody'), core.close_session('nobody'), "
+           "core.close_session(('0'):rep(16))",
+           "nil,false,false");
     lua_is(worker, "return core.disconnect('ann')", "0");
     lua_is(worker, "return core.close_session(log.id, 1008, 'disconnected')", "true");
     assert_int_equal(client.code, 1008);

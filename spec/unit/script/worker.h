@@ -407,6 +407,15 @@ static inline bool client_say(struct worker *worker, struct client *client, cons
     return true;
 }
 
+// The session's token, which Lua does not get to see.
+static inline const char *client_token(const struct client *client)
+{
+    static char token[HARK_CONN_NAME_LEN + 64];
+    struct hark_slice id = hark_session_id(client->session);
+    (void)snprintf(token, sizeof(token), "%.*s", (int)id.len, id.ptr);
+    return token;
+}
+
 // What the client was sent since the last look.
 static inline void client_got(struct client *client, const char *expected)
 {
