@@ -14,7 +14,7 @@
 
 #define SEND_FLAGS (MSG_DONTWAIT | MSG_NOSIGNAL)
 #define PIECES_MAX 64   // pieces in one send
-#define BATCH_MIN  16   // fewer items than this are sent one by one
+#define BATCH_MIN  4    // fewer items than this are sent one by one
 #define JOIN_MAX   1024 // a queue of several chunks, up to so many bytes together, is sent as one
 #define JOIN_ROOM  (128 * 1024)
 
@@ -261,7 +261,7 @@ static void take(struct hark_flush *flush, struct attempt attempt, size_t taken)
 
 static void report(struct hark_flush *flush, struct hark_flush_item *item, int error)
 {
-    item->error = error;
+    item->error = (int16_t)error;
     hark_list_push(&flush->reports, &item->node);
 }
 

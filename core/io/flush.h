@@ -20,7 +20,7 @@ struct hark_flush_item {
     struct hark_list node; // private: queued for the next run, or for the report of this one
     struct hark_outq out;
     int fd;
-    int error;       // of the last send: 0 all taken, EAGAIN refused in part, else it failed
+    int16_t error;   // errno of the last send: 0 all taken, EAGAIN refused in part, else it failed
     bool tell_empty; // report also when all was taken
 };
 
