@@ -31,6 +31,7 @@ struct hark_gateway {
     struct hark_worker **workers;
     unsigned started; // workers whose threads run
     _Atomic unsigned finished;
+    bool is_joined; // their threads have ended
     unsigned address_count;
     char addresses[ADDRESSES_MAX][ADDRESS_TEXT_MAX];
     char admin[ADDRESS_TEXT_MAX];
@@ -291,14 +292,16 @@ void hark_gateway_drain(struct hark_gateway *gateway, uint64_t deadline_ms)
 void hark_gateway_join(struct hark_gateway *gateway)
 {
     for (unsigned i = 0; i < gateway->started; i++) { // other threads may still give orders to all
-        hark_worker_join(gateway->workers[i]);
+        if (!gateway->is_joined) {
+            hark_worker_join(gateway->workers[i]);
+        }
     }
-    gateway->started = 0;
+    gateway->is_joined = true;
 }
 
 static void stop_workers(struct hark_gateway *gateway)
 {
-    for (unsigned i = 0; i < gateway->started; i++) {
+    for (unsigned i = 0; i < gateway->started && !gateway->is_joined; i++) {
         hark_worker_stop(gateway->workers[i]);
     }
     hark_gateway_join(gateway);
