@@ -25,7 +25,6 @@ local VENDORS <const> = {
   ["wslay/wslay.h"] = { "proto/ws_reader.c" },
   ["openssl/"] = { "base/digest.c", "io/tls.c" },
   ["uthash.h"] = { "base/hash.h" },
-  ["jansson.h"] = { "script/json.c" },
   ["lua.h"] = { "script/", "module.c" },
   ["lauxlib.h"] = { "script/", "module.c" },
   ["lualib.h"] = { "script/", "module.c" },

@@ -4,7 +4,6 @@ find_package(Threads REQUIRED)
 pkg_check_modules(UV REQUIRED IMPORTED_TARGET libuv>=1.38)
 pkg_search_module(LUA REQUIRED IMPORTED_TARGET lua5.4 lua-5.4 lua54 lua>=5.4)
 pkg_check_modules(OPENSSL REQUIRED IMPORTED_TARGET openssl>=3.0)
-pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson>=2.10)
 include(FindLlhttp)
 
 find_path(WSLAY_INCLUDE_DIR wslay/wslay.h REQUIRED)
@@ -16,7 +15,7 @@ add_library(hark_vendors INTERFACE)
 target_include_directories(hark_vendors SYSTEM INTERFACE
   ${UTHASH_INCLUDE_DIR} ${WSLAY_INCLUDE_DIR} ${LUA_INCLUDE_DIRS})
 target_link_libraries(hark_vendors INTERFACE
-  PkgConfig::UV PkgConfig::OPENSSL PkgConfig::JANSSON ${WSLAY_LIBRARY} llhttp::llhttp)
+  PkgConfig::UV PkgConfig::OPENSSL ${WSLAY_LIBRARY} llhttp::llhttp)
 
 if(HARK_URING)
   pkg_check_modules(URING IMPORTED_TARGET liburing>=2.2)

@@ -153,7 +153,7 @@ void hark_conn_push_user(lua_State *L, int index)
 void hark_conn_push_packed(lua_State *L, int index, enum hark_conn_value which)
 {
     int at = lua_absindex(L, index);
-    if (lua_getiuservalue(L, at, which) == LUA_TTABLE) {
+    if (lua_getiuservalue(L, at, (int)which) == LUA_TTABLE) {
         return;
     }
     const struct hark_conn *conn = ((struct hark_conn_handle *)lua_touserdata(L, at))->conn;
@@ -171,7 +171,7 @@ void hark_conn_push_packed(lua_State *L, int index, enum hark_conn_value which)
         lua_setmetatable(L, -2);
     }
     lua_pushvalue(L, -1);
-    lua_setiuservalue(L, at, which);
+    lua_setiuservalue(L, at, (int)which);
 }
 
 // Changes would last only as long as the handle: better say so at once.
@@ -199,7 +199,7 @@ static int refuse_new_key(lua_State *L)
 }
 
 // An odd number and its inverse modulo 2^64: a permutation, so that names look alike by nothing.
-#define NAME_FACTOR  UINT64_C(0x9E3779B97F4A7C15)
+#define NAME_FACTOR                 UINT64_C(0x9E3779B97F4A7C15)
 #define NAME_0xF1DE83E19937733DERSE UINT64_C(0xF1DE83E19937733D)
 
 void hark_conn_name(uint64_t serial, char *out)

@@ -177,6 +177,8 @@ static int next_item(struct state *state)
 
 // --- errors ---
 
+static size_t append(char *out, size_t len, size_t max, const char *format, ...) HARK_PRINTF(4, 5);
+
 static size_t append(char *out, size_t len, size_t max, const char *format, ...)
 {
     va_list args;
