@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The worker as the transports see it: one loop, its mailbox, the limits, the session table, the hub,
-// and the hook that gets each request. Made by gateway/worker; lives as long as the worker.
+// The worker as the transports see it: one loop, its mailbox, the limits, the session table, the
+// hub, and the hook that gets each request. Made by gateway/worker; lives as long as the worker.
 #ifndef HARK_TRANSPORT_SERVER_H
 #define HARK_TRANSPORT_SERVER_H
 
@@ -44,15 +44,15 @@ struct hark_server {
     void *request_ctx;
     struct hark_server *const *workers; // all workers' servers by index, for moving a connection
     unsigned worker_count;
-    unsigned worker;         // own index
-    bool draining;           // answer with Connection: close, refuse new requests with 503
-    struct hark_list conns;  // every open HTTP connection of this worker (transport/http1_conn)
+    unsigned worker;        // own index
+    bool draining;          // answer with Connection: close, refuse new requests with 503
+    struct hark_list conns; // every open HTTP connection of this worker (transport/http1_conn)
     /* private to transport: zero when the server is made */
     struct hark_carriers *carriers; // of WebSocket and SSE; made on first use
-    bool stopped;             // no connection is taken any more
-    uint64_t exchange_serial; // of the newest exchange
-    int64_t date_second;      // what date_text says
-    char date_text[32];       // HTTP date, not ended by NUL
+    bool stopped;                   // no connection is taken any more
+    uint64_t exchange_serial;       // of the newest exchange
+    int64_t date_second;            // what date_text says
+    char date_text[32];             // HTTP date, not ended by NUL
 };
 
 #endif
