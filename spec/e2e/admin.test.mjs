@@ -10,6 +10,7 @@ import { after, before, describe, it } from "node:test";
 
 import { Host, shared, withHost } from "./support/host.mjs";
 import { coded, request } from "./support/http.mjs";
+import { Poller } from "./support/poll.mjs";
 import { SseStream } from "./support/sse.mjs";
 import { tidy, until } from "./support/wait.mjs";
 import { openWebSocket } from "./support/websocket.mjs";
@@ -240,6 +241,25 @@ describe("sessions", () => {
     assert.equal((await host().api("/sessions/nonsense", { method: "DELETE" })).status, 404);
   });
 
+  it("on SSE and long poll are told why they end", async (t) => {
+    const id = fresh();
+    const sse = await tidy(t, SseStream.open(host().port, `/news/${id}`));
+    const [, mine] = await sse.take(2);
+    assert.equal((await host().api(`/sessions/${mine.data}`, { method: "DELETE" })).status, 204);
+    const last = await sse.next();
+    assert.equal(last.event, "hark.close");
+    assert.deepEqual(JSON.parse(last.data), { code: 1008, reason: "disconnected" });
+    assert.equal(await sse.ended(), "clean");
+    const poll = new Poller(`${host().url}/news/${id}`);
+    const [, name] = await poll.take(2);
+    const parked = poll.once();
+    assert.equal((await host().api(`/sessions/${name.data}`, { method: "DELETE" })).status, 204);
+    const res = await parked;
+    // Unless it came before the poll: then the poll is a newcomer's, who is greeted.
+    assert.ok(res.status === 410 || res.text === "ready", `${res.status} ${res.text}`);
+    if (res.status === 410) assert.deepEqual(res.json(), { error: "session_closed", code: 1008, reason: "disconnected" });
+  });
+
   it("of one user are ended together, and nobody else's", async (t) => {
     const [user, id] = [fresh(), fresh()];
     const his = await Promise.all(Array.from({ length: 5 }, () => listener(t, id, `?user=${user}`)));
@@ -292,6 +312,7 @@ describe("the address", () => {
     const key = await Host.fails(FILES, { conf: `return { worker = 3 }` });
     assert.equal(key.code, 2);
     assert.match(key.stderr, /worker\b.*workers/s, "names the key and the one that was meant");
+    assert.doesNotMatch(key.stderr, /traceback/);
   });
 
   it("that is taken is exit status 3, also when another hark has it", async (t) => {
