@@ -7,6 +7,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 
 import { shared } from "./support/host.mjs";
+import { Poller } from "./support/poll.mjs";
 import { RawWebSocket } from "./support/raw.mjs";
 import { SseStream } from "./support/sse.mjs";
 import { tidy, until } from "./support/wait.mjs";
@@ -431,6 +432,16 @@ describe("a reader who does not read", () => {
     for (let n = 0; n < 1500; n++) assert.equal(JSON.parse(await ws.readMessage()).n, n);
     await host().publish(`deep/${name}`, JSON.stringify({ n: "live again" }));
     assert.equal(JSON.parse(await ws.readMessage()).n, "live again");
+  });
+
+  it("on long poll goes on behind a gap", async () => {
+    const name = fresh();
+    const p = new Poller(`${host().url}/of/close/${name}`);
+    assert.equal((await p.once()).text, "ready");
+    for (let i = 0; i < 200; i += 50) await burst(`close/${name}`, 50, i);
+    const items = await p.take(3);
+    assert.equal(items[0].event, "hark.gap");
+    assert.deepEqual(items.slice(1).map((i) => JSON.parse(i.data).n), [190, 191]);
   });
 
   it("on SSE comes back where it was", async (t) => {

@@ -426,6 +426,7 @@ describe("what two parsers could read differently is refused and the connection 
       const raw = await Raw.connect(host().port);
       raw.write(bytes + get("/what/smuggled"));
       const res = await raw.readResponse("POST");
+      if (res.status === 400) assert.equal(JSON.parse(res.text).error, "bad_request");
       const allowed = [400];
       if (/coding|method/.test(name)) allowed.push(501); // RFC 9110 section 15.6.2: not implemented
       if (/version|preface/.test(name)) allowed.push(505); // section 15.6.6: version not supported
@@ -465,6 +466,7 @@ describe("limits of the head", () => {
     raw.write(bytes);
     const res = await raw.readResponse();
     assert.ok(statuses.includes(res.status), `${res.status}`);
+    if (res.status === 431) assert.equal(JSON.parse(res.text).error, "head_too_large");
     assert.match(res.headers.connection, /close/i);
     await raw.closed();
   };
@@ -490,6 +492,7 @@ describe("deadlines", () => {
       slow.write("GET /hello HTTP/1.1\r\nHo");
       const res = await slow.readResponse();
       assert.equal(res.status, 408);
+      assert.equal(JSON.parse(res.text).error, "timeout");
       assert.match(res.headers.connection, /close/i);
       await slow.closed();
 

@@ -431,6 +431,32 @@ describe("hark.envelope", () => {
 });
 
 describe("grace", () => {
+  it("keeps the session of a cut WebSocket, which comes back over a WebSocket too", async (t) => {
+    const name = fresh();
+    const first = await openWebSocket(`${host().ws}/graced/${name}`, ENVELOPE);
+    await listeners(`log/${name}`);
+    await host().publish(`log/${name}`, "a");
+    const { id } = await envelope(first);
+    first.cut();
+    await host().publish(`log/${name}`, "b");
+    const again = await tidy(t, openWebSocket(`${host().ws}/graced/${name}?session=${first.session}&cursor=${id}`, ENVELOPE));
+    assert.equal((await envelope(again)).data, "b");
+    again.send("hi");
+    assert.equal((await envelope(again)).data, "heard hi");
+    assert.equal(again.session, first.session);
+  });
+
+  it("is not for a client that said goodbye: close code 1000 ends it at once", async () => {
+    const name = fresh();
+    const ws = await openWebSocket(`${host().ws}/graced/${name}`);
+    ws.send("hi");
+    await ws.next();
+    await ws.close(1000);
+    const url = `${host().url}/graced/${name}`;
+    await until(async () => (await request(url, { method: "POST", body: "x", headers: { "hark-session": ws.session } })).status === 404,
+                "the session is gone", 4000);
+  });
+
   it("keeps the session of a cut stream: the same one goes on with what it missed", async (t) => {
     const name = fresh();
     const sse = await SseStream.open(host().port, `/graced/${name}?me=${name}`);

@@ -55,6 +55,7 @@ return {
   { path = "/quit", transport = "sse",
     open = function(conn) conn:send("hello") end,
     message = function(conn, text) conn:send("last words") conn:close(4001, text) end },
+  { path = "/stop", transport = { "sse", "longpoll", "websocket" }, open = function(conn) conn:close(tonumber(conn.query.code), "no more") end },
   { path = "/failopen", transport = "sse", open = function() error("inner secret") end },
 }`,
 };
@@ -113,6 +114,21 @@ describe("the answer", () => {
     const client = await source(t, "/feed/x?gone=1");
     assert.equal((await client.answers.next()).status, 204);
     await until(() => client.source.readyState === 2, "the EventSource stops");
+  });
+
+  it("is a refusal when the script closes in open before it has said anything: 204, or 403 with its reason", async (t) => {
+    for (const [code, status] of [[1000, 204], [4003, 403]]) {
+      const client = await source(t, `/stop?code=${code}`);
+      assert.equal((await client.answers.next()).status, status);
+      await until(() => client.source.readyState === 2, "the EventSource stops");
+      const sse = await request(`${host().url}/stop?code=${code}`, { headers: { accept: "text/event-stream" } });
+      assert.equal(sse.text, status === 204 ? "" : '{"error":"no more"}');
+      const poll = await request(`${host().url}/stop?code=${code}`);
+      assert.equal(poll.status, 410);
+      assert.deepEqual(poll.json(), { error: "session_closed", code, reason: "no more" });
+      const ws = await tidy(t, openWebSocket(`${host().ws}/stop?code=${code}`));
+      assert.deepEqual(await ws.closed(), { code, reason: "no more" });
+    }
   });
 
   it("when open fails is an error with a reference, and nothing of the inside", async (t) => {
@@ -349,9 +365,9 @@ describe("the way back: POST beside the stream", () => {
 
   it("refuses an id that can be guessed", async () => {
     for (const bad of ["short", "a".repeat(21), "a".repeat(129), `${"a".repeat(22)}!`, `${"a".repeat(22)}%20`]) {
-      const res = await SseStream.ask(host().port, `/feed/x?session=${bad}`);
-      assert.equal(res.head.status, 400, bad);
-      res.destroy();
+      const res = await request(`${host().url}/feed/x?session=${bad}`, { headers: { accept: "text/event-stream" } });
+      assert.equal(res.status, 400, bad);
+      assert.equal(res.json().error, "session_invalid", bad);
     }
   });
 
@@ -374,6 +390,14 @@ describe("the end", () => {
     assert.equal(await log.messages.find((m) => m === name), name);
     const res = await post(`${host().url}/feed/${name}`, "x", { "hark-session": sse.session });
     assert.equal(res.status, 404);
+  });
+
+  it("by the client's DELETE ends the stream", async (t) => {
+    const name = feed();
+    const sse = await open(t, `/feed/${name}`);
+    const res = await request(`${host().url}/feed/${name}`, { method: "DELETE", headers: { "hark-session": sse.session } });
+    assert.equal(res.status, 204);
+    assert.equal(await sse.ended(), "clean");
   });
 
   it("by the script tells code and reason, then ends the stream cleanly", async (t) => {

@@ -33,16 +33,16 @@ function unescape(_, c) {
 
 export class Host {
   /**
-   * `files`: name -> text; a name ending in "/" makes a folder. Options: `workers`, `args` (more
-   * flags), `env`, `conf` (text of hark.conf.lua).
+   * `files`: name -> text; a name ending in "/" makes a folder. Options: `workers` (null: not said),
+   * `listen`, `args` (more flags), `env`, `conf` (text of hark.conf.lua).
    */
-  static async start(files, { workers = 1, args = [], env = {}, conf } = {}) {
+  static async start(files, { workers = 1, listen = "127.0.0.1:0", args = [], env = {}, conf } = {}) {
     const host = new Host();
     host.dir = await mkdtemp(join(tmpdir(), "hark-e2e-"));
     if (conf) files = { "hark.conf.lua": conf, ...files };
     for (const [name, text] of Object.entries(files)) await host.put(name, text);
-    host.#spawn(["run", host.dir, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0",
-                 "--workers", String(workers), ...args], env);
+    host.#spawn(["run", host.dir, "--listen", listen, "--admin", "127.0.0.1:0",
+                 ...(workers === null ? [] : ["--workers", String(workers)]), ...args], env);
     try {
       await host.#ready();
     } catch (error) {
@@ -50,6 +50,22 @@ export class Host {
       throw error;
     }
     return host;
+  }
+
+  /** Runs the binary with these arguments to its end; gives `{ code, stdout, stderr }`. */
+  static async command(args, env = {}) {
+    const child = spawn(process.env.HARK_BIN, args, { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, ...env } });
+    let [stdout, stderr] = ["", ""];
+    child.stdout.setEncoding("utf8").on("data", (text) => { stdout += text; });
+    child.stderr.setEncoding("utf8").on("data", (text) => { stderr += text; });
+    const done = deferred();
+    child.once("error", done.reject);
+    child.once("close", (code, signal) => done.resolve(code ?? signal));
+    try {
+      return { code: await within(done.promise, `hark ${args.join(" ")} to end`), stdout, stderr };
+    } finally {
+      child.kill("SIGKILL");
+    }
   }
 
   /** Starts a host that is expected to end by itself; gives `{ code, stderr }`. */
@@ -67,6 +83,7 @@ export class Host {
     }
   }
 
+  addresses = [];
   log = new Inbox("the host's log");
   stderr = "";
   #lines = [];
@@ -104,6 +121,7 @@ export class Host {
         Promise.race([this.#stdout.next("listen and admin lines"), this.#exit.promise.then(() => null)]),
         "the host to listen");
       if (line === null) throw new Error(`the host ended at start:\n${this.stderr}`);
+      if (line.startsWith("listen ")) this.addresses.push(line.slice(7));
       listen ??= /^listen (http:\/\/127\.0\.0\.1:(\d+))\s*$/.exec(line);
       admin ??= /^admin (http:\/\/127\.0\.0\.1:(\d+))(?: key=(\S+))?\s*$/.exec(line);
     }
