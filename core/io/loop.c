@@ -37,7 +37,7 @@ struct hark_loop {
     uint64_t step_until_ms; // hark_loop_step sleeps no longer; NEVER: hark_loop_run
     bool again;
     _Atomic bool stopping;
-    bool is_freeing; // no timer fires any more
+    bool is_freeing;              // no timer fires any more
     _Atomic(const void *) thread; // marks the thread that runs the loop; NULL: none
 };
 

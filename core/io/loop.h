@@ -23,8 +23,10 @@ typedef bool hark_loop_tick_fn(void *ctx);
 // `stats` is borrowed for the life of the loop. All functions but hark_loop_wake and
 // hark_loop_stop belong to the thread that runs the loop (or to its maker before it runs).
 HARK_MUSTCHECK int hark_loop_new(struct hark_stats *stats, struct hark_loop **ret);
-void hark_loop_free(
-    struct hark_loop *loop); // all streams and listeners must be closed; accepts NULL
+
+// All streams and listeners must be closed: their last events still come, timers do not fire any
+// more. Accepts NULL.
+void hark_loop_free(struct hark_loop *loop);
 
 int hark_loop_run(struct hark_loop *loop); // until hark_loop_stop
 // Runs ready work once; waits at most timeout_ms for some. For programs with a loop of their own,
