@@ -338,6 +338,7 @@ describe("presence", () => {
     const name = fresh();
     const watcher = await member(t, name);
     const ws = await member(t, name, "?as=quitter");
+    await notice(watcher, "hark.join", "quitter"); // who came and went within one turn is not told of
     ws.say({ leave: true });
     assert.deepEqual(await said(ws), { left: true, again: false });
     await notice(watcher, "hark.leave", "quitter");
