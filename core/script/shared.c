@@ -234,7 +234,9 @@ int hark_shared_ttl(struct hark_shared *shared, const struct hark_shared_key *ke
     if (entry == NULL) {
         status = HARK_ENOENT;
     } else {
-        *ret_ms = entry->expires_ms == 0 ? UINT64_MAX : entry->expires_ms - now_ms();
+        uint64_t now = now_ms(); // later than when it was found to be there
+        uint64_t left = entry->expires_ms > now ? entry->expires_ms - now : 0;
+        *ret_ms = entry->expires_ms == 0 ? UINT64_MAX : left;
     }
     pthread_mutex_unlock(&stripe->lock);
     return status;
