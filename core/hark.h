@@ -11,29 +11,30 @@
 #include <stdint.h>
 
 #define HARK_VERSION "0.1.0"
-#define HARK_API __attribute__((visibility("default")))
+#define HARK_API     __attribute__((visibility("default")))
 
 // One line per status: enumerator, value, text for people.
-#define HARK_STATUS_MAP(X)                                                                         \
-    X(ENOMEM, -1, "out of memory")                                                                 \
-    X(EINVAL, -2, "invalid argument")                                                              \
-    X(EAGAIN, -3, "not now, try again")                                                            \
-    X(EPROTO, -4, "protocol violated by the peer")                                                 \
-    X(ETOOBIG, -5, "larger than the limit")                                                        \
-    X(EFULL, -6, "full")                                                                           \
-    X(ECLOSED, -7, "closed")                                                                       \
-    X(ENOENT, -8, "no such thing")                                                                 \
-    X(EEXIST, -9, "exists already")                                                                \
-    X(EDENIED, -10, "not allowed")                                                                 \
-    X(ETIMEOUT, -11, "timed out")                                                                  \
-    X(ECANCELED, -12, "cancelled")                                                                 \
-    X(EIO, -13, "input/output error")                                                              \
-    X(ESCRIPT, -14, "error in a script")                                                           \
-    X(EBIND, -15, "cannot bind the address")                                                       \
+#define HARK_STATUS_MAP(X)                         \
+    X(ENOMEM, -1, "out of memory")                 \
+    X(EINVAL, -2, "invalid argument")              \
+    X(EAGAIN, -3, "not now, try again")            \
+    X(EPROTO, -4, "protocol violated by the peer") \
+    X(ETOOBIG, -5, "larger than the limit")        \
+    X(EFULL, -6, "full")                           \
+    X(ECLOSED, -7, "closed")                       \
+    X(ENOENT, -8, "no such thing")                 \
+    X(EEXIST, -9, "exists already")                \
+    X(EDENIED, -10, "not allowed")                 \
+    X(ETIMEOUT, -11, "timed out")                  \
+    X(ECANCELED, -12, "cancelled")                 \
+    X(EIO, -13, "input/output error")              \
+    X(ESCRIPT, -14, "error in a script")           \
+    X(EBIND, -15, "cannot bind the address")       \
     X(EGAP, -16, "history no longer holds that position")
 
 enum hark_status {
     HARK_OK = 0,
+
 #define X(name, value, text) HARK_##name = (value),
     HARK_STATUS_MAP(X)
 #undef X
@@ -60,9 +61,8 @@ struct hark_options {
 
 // Reads settings and loads the scripts. On failure *ret_why (if not NULL) is an allocated text that
 // names key, value and what is allowed; free() it. ESCRIPT: scripts are broken; EINVAL: settings.
-HARK_API int hark_gateway_new(const struct hark_options *options,
-                              struct hark_gateway **ret,
-                              char **ret_why);
+HARK_API int
+hark_gateway_new(const struct hark_options *options, struct hark_gateway **ret, char **ret_why);
 
 // Binds the listeners and starts the workers. EBIND when an address cannot be had.
 HARK_API int hark_gateway_start(struct hark_gateway *gateway, char **ret_why);

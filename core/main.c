@@ -55,7 +55,8 @@ int main(int argc, char **argv)
         printf("hark %s\n", hark_version());
         return 0;
     }
-    if (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+    if (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0 ||
+        strcmp(argv[1], "-h") == 0) {
         (void)fputs(HELP, stdout);
         return 0;
     }
@@ -89,9 +90,9 @@ static int run(int argc, char **argv)
 static int parse(int argc, char **argv, struct hark_options *options)
 {
     static const struct option LONG[] = {
-        {"listen", required_argument, NULL, 'l'}, {"admin", required_argument, NULL, 'a'},
+        {"listen", required_argument, NULL, 'l'},  {"admin", required_argument, NULL, 'a'},
         {"workers", required_argument, NULL, 'w'}, {"degraded", no_argument, NULL, 'd'},
-        {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0},
+        {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0},
     };
     opterr = 0;
     for (int c = 0; (c = getopt_long(argc, argv, "h", LONG, NULL)) != -1;) {
@@ -113,7 +114,8 @@ static int parse(int argc, char **argv, struct hark_options *options)
         }
     }
     if (optind + 1 != argc) {
-        return usage(optind == argc ? "run wants a script directory" : "run wants one directory, not also",
+        return usage(optind == argc ? "run wants a script directory"
+                                    : "run wants one directory, not also",
                      optind == argc ? NULL : argv[optind + 1]);
     }
     options->directory = argv[optind];
@@ -142,7 +144,9 @@ static int serve(const struct hark_options *options)
         (void)fprintf(stderr, "hark: %s\n", why != NULL ? why : hark_strerror(status));
         free(why);
         hark_gateway_free(gateway);
-        return status == HARK_ESCRIPT ? EXIT_SCRIPTS : status == HARK_EINVAL || status == HARK_ENOENT ? EXIT_USAGE : EXIT_RUN;
+        return status == HARK_ESCRIPT                           ? EXIT_SCRIPTS
+               : status == HARK_EINVAL || status == HARK_ENOENT ? EXIT_USAGE
+                                                                : EXIT_RUN;
     }
     announce(gateway);
     pthread_t thread;
@@ -168,7 +172,8 @@ static void announce(const struct hark_gateway *gateway)
     if (hark_gateway_admin(gateway) != NULL) {
         printf("admin %s key=%s\n", hark_gateway_admin(gateway), hark_gateway_admin_key(gateway));
     }
-    printf("open %s/ in a browser; edit a script and save it: it is live\n", hark_gateway_address(gateway, 0));
+    printf("open %s/ in a browser; edit a script and save it: it is live\n",
+           hark_gateway_address(gateway, 0));
     (void)fflush(stdout);
 }
 
@@ -204,8 +209,8 @@ static bool has_engine(const char *directory)
     return access(file, R_OK) == 0;
 }
 
-// HARK_LUA_DIR, else beside the binary: PREFIX/bin/hark -> PREFIX/share/hark/lua or PREFIX/share/lua/5.4
-// (a rock's tree), else the source tree it was built from.
+// HARK_LUA_DIR, else beside the binary: PREFIX/bin/hark -> PREFIX/share/hark/lua or
+// PREFIX/share/lua/5.4 (a rock's tree), else the source tree it was built from.
 static const char *lua_path(char *out, size_t size)
 {
     const char *given = getenv("HARK_LUA_DIR");

@@ -12,10 +12,15 @@
 #include "base/stats.h"
 
 // Each counter or gauge of base/stats.h, summed: name as in HARK_STATS_MAP. Any thread.
-typedef void hark_metrics_fn(void *ctx, const char *name, const char *type, const char *help, uint64_t value);
-void hark_metrics_each(const struct hark_stats *const *workers, size_t count, hark_metrics_fn *fn, void *ctx);
+typedef void
+hark_metrics_fn(void *ctx, const char *name, const char *type, const char *help, uint64_t value);
+void hark_metrics_each(const struct hark_stats *const *workers,
+                       size_t count,
+                       hark_metrics_fn *fn,
+                       void *ctx);
 
 // Appends `hark_NAME` lines with HELP and TYPE; counters end in _total. 0, ETOOBIG, ENOMEM.
-HARK_MUSTCHECK int hark_metrics_render(struct hark_buf *buf, const struct hark_stats *const *workers, size_t count);
+HARK_MUSTCHECK int
+hark_metrics_render(struct hark_buf *buf, const struct hark_stats *const *workers, size_t count);
 
 #endif

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // One worker: builds the layers on each other (loop, mailbox, hub, sessions, server, script), runs
-// the tick, and turns orders from other threads into work on its own. Nothing here touches a message.
+// the tick, and turns orders from other threads into work on its own. Nothing here touches a
+// message.
 #include "gateway/worker.h"
 
 #include <pthread.h>
@@ -28,11 +29,11 @@
 #include "transport/static.h"
 
 #define LISTENERS_MAX 20
-#define MAIL_A_TICK 4096
-#define SLICE_NS 2000000ULL // long fan-outs let other work in after 2 ms
+#define MAIL_A_TICK   4096
+#define SLICE_NS      2000000ULL // long fan-outs let other work in after 2 ms
 #define LAST_STEPS    4
 #define DRAIN_LOOK_MS 50
-#define SWEEP_MS 1000 // the hub's housekeeping
+#define SWEEP_MS      1000 // the hub's housekeeping
 
 struct hark_worker {
     struct hark_worker_options options;
@@ -174,6 +175,7 @@ static int build_server(struct hark_worker *worker)
         .workers = worker->options.servers,
         .worker_count = worker->options.worker_count,
         .worker = worker->options.worker,
+        .access_log = worker->options.settings->access_log,
     };
     worker->admin = worker->server;
     hark_list_init(&worker->server.conns);
@@ -229,7 +231,8 @@ static void *run(void *self)
     return NULL;
 }
 
-// Mail first (it holds what other threads published), then the passes, whose output the loop flushes.
+// Mail first (it holds what other threads published), then the passes, whose output the loop
+// flushes.
 static bool on_tick(void *self)
 {
     struct hark_worker *worker = self;
@@ -302,7 +305,8 @@ static void give_notice(struct hark_worker *worker, hark_mail_fn *fn, uint64_t d
 {
     struct notice *notice = hark_mem_zalloc(sizeof(*notice));
     if (notice == NULL) {
-        HARK_LOG(HARK_LOG_ERROR, "worker", HARK_F_TEXT("error", "an order was lost: out of memory"));
+        HARK_LOG(HARK_LOG_ERROR, "worker",
+                 HARK_F_TEXT("error", "an order was lost: out of memory"));
         return;
     }
     notice->mail.fn = fn;
@@ -323,7 +327,8 @@ static void do_load(struct hark_mail *mail, void *self)
     struct hark_worker *worker = self;
     struct order *order = HARK_CONTAINER_OF(mail, struct order, mail);
     const struct hark_watch_options watch = {.quiet_ms = 150, .max_ms = 2000, .poll_ms = 2000};
-    int status = hark_watch_open(worker->loop, hark_slice_text(worker->options.directory), &watch, on_change, worker, &worker->watch);
+    int status = hark_watch_open(worker->loop, hark_slice_text(worker->options.directory), &watch,
+                                 on_change, worker, &worker->watch);
     if (status != 0) {
         HARK_LOG(HARK_LOG_WARN, "watch", HARK_F_TEXT("error", hark_strerror(status)));
     }
@@ -337,7 +342,8 @@ static void on_loaded(void *ctx, int status, const char *why)
     end_order(order, status);
 }
 
-int hark_worker_listen(struct hark_worker *worker, const char *address, bool admin, int *ret_port, int *ret_errno)
+int hark_worker_listen(
+    struct hark_worker *worker, const char *address, bool admin, int *ret_port, int *ret_errno)
 {
     struct order order = {.address = address, .admin = admin};
     int status = give_order(worker, &order, do_listen);
@@ -357,7 +363,8 @@ static void do_listen(struct hark_mail *mail, void *self)
     struct hark_listener **place =
         order->admin ? &worker->admin_listener : &worker->listeners[worker->listener_count];
     int status = hark_listener_open(worker->loop, hark_slice_text(order->address), on_accept,
-                                    order->admin ? &worker->admin : &worker->server, place, &order->why_errno);
+                                    order->admin ? &worker->admin : &worker->server, place,
+                                    &order->why_errno);
     if (status == 0) {
         worker->listener_count += order->admin ? 0 : 1;
         order->port = hark_listener_port(*place);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// One worker: a thread with its loop, mailbox, hub, session table, Lua state and listeners. Made and
-// started by gateway.c; the orders below reach it as mail, their results come back to the caller.
+// One worker: a thread with its loop, mailbox, hub, session table, Lua state and listeners. Made
+// and started by gateway.c; the orders below reach it as mail, their results come back to the
+// caller.
 #ifndef HARK_GATEWAY_WORKER_H
 #define HARK_GATEWAY_WORKER_H
 
@@ -26,17 +27,19 @@ struct hark_worker_options {
     unsigned worker_count;
 };
 
-HARK_MUSTCHECK int hark_worker_new(const struct hark_worker_options *options, struct hark_worker **ret);
+HARK_MUSTCHECK int hark_worker_new(const struct hark_worker_options *options,
+                                   struct hark_worker **ret);
 HARK_MUSTCHECK int hark_worker_start(struct hark_worker *worker); // starts the thread
 void hark_worker_join(struct hark_worker *worker);                // waits for its end
-void hark_worker_free(struct hark_worker *worker);                // joined or never started; accepts NULL
+void hark_worker_free(struct hark_worker *worker); // joined or never started; accepts NULL
 
 // --- orders, from any thread ---
 
 // First look at the scripts (worker 0). Blocks. ESCRIPT: *ret_why holds every problem.
 HARK_MUSTCHECK int hark_worker_load(struct hark_worker *worker, char **ret_why);
 // Opens a listener on the worker's loop. Blocks. *ret_port is the real port.
-HARK_MUSTCHECK int hark_worker_listen(struct hark_worker *worker, const char *address, bool admin, int *ret_port, int *ret_errno);
+HARK_MUSTCHECK int hark_worker_listen(
+    struct hark_worker *worker, const char *address, bool admin, int *ret_port, int *ret_errno);
 void hark_worker_reload(struct hark_worker *worker);
 void hark_worker_drain(struct hark_worker *worker, uint64_t deadline_ms); // ends its loop when done
 void hark_worker_stop(struct hark_worker *worker);                        // ends its loop now

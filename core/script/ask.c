@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // One `ask` has a leg for each worker: mail to it with the question, the same mail back with the
-// answer. The ask lives in the asking thread until all legs are home, also when nobody waits any more.
+// answer. The ask lives in the asking thread until all legs are home, also when nobody waits any
+// more.
 #include "script/ask.h"
 
 #include <stdbool.h>
@@ -18,7 +19,7 @@
 #include "script/value.h"
 #include "script/vm.h"
 
-#define VALUE_MAX (64UL * 1024 * 1024)
+#define VALUE_MAX    (64UL * 1024 * 1024)
 #define NAME_MAX_LEN 32
 
 struct hark_asker {
@@ -96,8 +97,12 @@ int hark_ask_run(lua_State *L, struct hark_asker *asker)
         hark_mailbox_post(ask->legs[i].target->options.mailbox, &ask->legs[i].mail);
     }
     const struct hark_wait wait = {
-        .what = "core.ask", .timeout_ms = (uint64_t)(seconds * 1000), .due_status = HARK_ETIMEOUT,
-        .push = push_answers, .drop = abandon, .ctx = ask,
+        .what = "core.ask",
+        .timeout_ms = (uint64_t)(seconds * 1000),
+        .due_status = HARK_ETIMEOUT,
+        .push = push_answers,
+        .drop = abandon,
+        .ctx = ask,
     };
     return hark_task_wait(L, &wait);
 }
@@ -213,7 +218,8 @@ static void on_answer(struct hark_mail *mail, void *worker)
         free_ask(ask);
         return;
     }
-    struct hark_task *task = hark_task_find(ask->asker->options.tasks, ask->task_index, ask->task_serial);
+    struct hark_task *task =
+        hark_task_find(ask->asker->options.tasks, ask->task_index, ask->task_serial);
     if (task != NULL) {
         hark_task_wake(task, 0);
     }
@@ -229,7 +235,8 @@ static int push_answers(lua_State *L, void *self)
         if (leg->status != 0) {
             lua_pushnil(L);
             lua_pushlstring(L, answer.len > 0 ? answer.ptr : "", answer.len);
-            lua_pushfstring(L, "worker %d: %s", (int)i, answer.len > 0 ? lua_tostring(L, -1) : hark_strerror(leg->status));
+            lua_pushfstring(L, "worker %d: %s", (int)i,
+                            answer.len > 0 ? lua_tostring(L, -1) : hark_strerror(leg->status));
             lua_remove(L, -2);
             return 2;
         }

@@ -32,9 +32,14 @@ static struct hark_server *server_of(lua_State *L);
 static size_t all_stats(const struct hark_server *server, const struct hark_stats **ret);
 static int metrics(lua_State *L);
 static int stats(lua_State *L);
-static void collect_stat(void *ctx, const char *name, const char *type, const char *help, uint64_t value);
+static void
+collect_stat(void *ctx, const char *name, const char *type, const char *help, uint64_t value);
 static int channels(lua_State *L);
-static void collect_channel(void *ctx, struct hark_slice name, uint64_t subscribers, struct hark_position top, uint32_t held);
+static void collect_channel(void *ctx,
+                            struct hark_slice name,
+                            uint64_t subscribers,
+                            struct hark_position top,
+                            uint32_t held);
 static void push_channels(lua_State *L, struct hark_slice rest);
 static int clear(lua_State *L);
 static int draining(lua_State *L);
@@ -85,6 +90,7 @@ static int metrics(lua_State *L)
 
 struct stat_list {
     size_t count;
+
     struct {
         const char *name;
         uint64_t value;
@@ -106,7 +112,8 @@ static int stats(lua_State *L)
     return 1;
 }
 
-static void collect_stat(void *ctx, const char *name, const char *type, const char *help, uint64_t value)
+static void
+collect_stat(void *ctx, const char *name, const char *type, const char *help, uint64_t value)
 {
     (void)type;
     (void)help;
@@ -136,7 +143,11 @@ static int channels(lua_State *L)
     return 1;
 }
 
-static void collect_channel(void *ctx, struct hark_slice name, uint64_t subscribers, struct hark_position top, uint32_t held)
+static void collect_channel(void *ctx,
+                            struct hark_slice name,
+                            uint64_t subscribers,
+                            struct hark_position top,
+                            uint32_t held)
 {
     struct hark_buf *list = ctx;
     const struct listed item = {subscribers, top.epoch, top.offset, held, (uint32_t)name.len};

@@ -84,8 +84,9 @@ static int refuse_draft(lua_State *L, int status)
         return hark_pending_refuse(L, status);
     }
     lua_pushnil(L);
-    lua_pushliteral(L, "the event name must be UTF-8 text without control characters, and not begin "
-                       "with \"hark.\"");
+    lua_pushliteral(L,
+                    "the event name must be UTF-8 text without control characters, and not begin "
+                    "with \"hark.\"");
     return 2;
 }
 

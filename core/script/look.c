@@ -30,7 +30,7 @@ struct hark_look {
     uint32_t task_index;
     uint64_t task_serial;
     char *directory;
-    struct hark_buf in; // packed known
+    struct hark_buf in;  // packed known
     struct hark_buf out; // packed result
     struct hark_buf why;
     int status;
@@ -88,7 +88,11 @@ int hark_look_run(lua_State *L, struct hark_look *look)
     look->started = true;
     look->under_way = true;
     const struct hark_wait wait = {
-        .what = "core.look", .timeout_ms = WAIT_MS, .due_status = HARK_ETIMEOUT, .push = push_result, .ctx = look,
+        .what = "core.look",
+        .timeout_ms = WAIT_MS,
+        .due_status = HARK_ETIMEOUT,
+        .push = push_result,
+        .ctx = look,
     };
     return hark_task_wait(L, &wait);
 }
@@ -133,7 +137,8 @@ static void on_result(struct hark_mail *mail, void *worker)
     (void)worker;
     struct hark_look *look = HARK_CONTAINER_OF(mail, struct hark_look, mail);
     look->under_way = false;
-    struct hark_task *task = hark_task_find(look->options.tasks, look->task_index, look->task_serial);
+    struct hark_task *task =
+        hark_task_find(look->options.tasks, look->task_index, look->task_serial);
     if (task != NULL) {
         hark_task_wake(task, 0);
     }

@@ -16,8 +16,8 @@ struct hark_tasks;
 
 struct hark_look_options {
     struct hark_tasks *tasks;
-    struct hark_mailbox *mailbox;       // where the result comes in
-    const char *lua_dir;                // borrowed
+    struct hark_mailbox *mailbox;        // where the result comes in
+    const char *lua_dir;                 // borrowed
     const struct hark_vm_limits *limits; // borrowed
 };
 

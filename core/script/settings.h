@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Settings of the host: read by lua/hark/engine/config.lua in a scratch state from DIR/hark.conf.lua,
-// the environment and the command line, given here as a C struct and, packed, to every worker's Lua.
+// Settings of the host: read by lua/hark/engine/config.lua in a scratch state from
+// DIR/hark.conf.lua, the environment and the command line, given here as a C struct and, packed, to
+// every worker's Lua.
 #ifndef HARK_SCRIPT_SETTINGS_H
 #define HARK_SCRIPT_SETTINGS_H
 
@@ -39,8 +40,8 @@ struct hark_settings_flags {
     unsigned workers;
 };
 
-// EINVAL with *ret_why (allocated text, hark_mem_free) naming key, value and what is allowed; ENOENT
-// when the directory is missing; ENOMEM.
+// EINVAL with *ret_why (allocated text, hark_mem_free) naming key, value and what is allowed;
+// ENOENT when the directory is missing; ENOMEM.
 HARK_MUSTCHECK int hark_settings_load(const char *directory,
                                       const char *lua_dir,
                                       const struct hark_settings_flags *flags,

@@ -20,11 +20,11 @@
 #include "base/slice.h"
 #include "hark.h"
 
-#define PATH_TEXT_MAX  1024
-#define TRIES          40
-#define TRY_PAUSE_MS   50
-#define LOCK_WAIT_MS   10000
-#define LOCK_PAUSE_MS  100
+#define PATH_TEXT_MAX 1024
+#define TRIES         40
+#define TRY_PAUSE_MS  50
+#define LOCK_WAIT_MS  10000
+#define LOCK_PAUSE_MS 100
 
 // One walk. `read`: contents too; else only what identifies a file.
 struct walk {
@@ -36,11 +36,13 @@ struct walk {
 static int wait_for_git(const char *root);
 static int walk_tree(const char *root, bool read, struct hark_tree *tree, struct hark_buf *why);
 static int walk_directory(struct walk *walk, int fd, const char *prefix, unsigned depth);
-static int walk_entry(struct walk *walk, int fd, const char *prefix, const char *name, unsigned depth);
+static int
+walk_entry(struct walk *walk, int fd, const char *prefix, const char *name, unsigned depth);
 static bool is_wanted(const char *name);
 static bool is_skipped_folder(const char *path);
 static int add_file(struct walk *walk, int fd, const char *name, const char *path);
-static int read_file(struct walk *walk, int file, const struct stat *before, struct hark_tree_file *entry);
+static int
+read_file(struct walk *walk, int file, const struct stat *before, struct hark_tree_file *entry);
 static int grow(struct hark_tree *tree);
 static int compare(const void *a, const void *b);
 static bool is_same(const struct hark_tree *a, const struct hark_tree *b);
@@ -87,7 +89,8 @@ static int wait_for_git(const char *root)
     if (snprintf(lock, sizeof(lock), "%s/.git/index.lock", root) >= (int)sizeof(lock)) {
         return HARK_ETOOBIG;
     }
-    for (long waited = 0; waited < LOCK_WAIT_MS && access(lock, F_OK) == 0; waited += LOCK_PAUSE_MS) {
+    for (long waited = 0; waited < LOCK_WAIT_MS && access(lock, F_OK) == 0;
+         waited += LOCK_PAUSE_MS) {
         pause_ms(LOCK_PAUSE_MS);
     }
     return 0;
@@ -108,7 +111,10 @@ static int walk_tree(const char *root, bool read, struct hark_tree *tree, struct
 }
 
 // Takes the descriptor. The depth is bounded, so the recursion is.
-static int walk_directory(struct walk *walk, int fd, const char *prefix, unsigned depth) // NOLINT(misc-no-recursion)
+static int walk_directory(struct walk *walk,
+                          int fd,
+                          const char *prefix,
+                          unsigned depth) // NOLINT(misc-no-recursion)
 {
     DIR *directory = fdopendir(fd);
     if (directory == NULL) {
@@ -134,7 +140,11 @@ static int walk_directory(struct walk *walk, int fd, const char *prefix, unsigne
     return status;
 }
 
-static int walk_entry(struct walk *walk, int fd, const char *prefix, const char *name, unsigned depth) // NOLINT(misc-no-recursion)
+static int walk_entry(struct walk *walk,
+                      int fd,
+                      const char *prefix,
+                      const char *name,
+                      unsigned depth) // NOLINT(misc-no-recursion)
 {
     char path[PATH_TEXT_MAX];
     if (snprintf(path, sizeof(path), "%s%s", prefix, name) >= (int)sizeof(path) - 1) {
@@ -156,7 +166,8 @@ static int walk_entry(struct walk *walk, int fd, const char *prefix, const char 
     }
     int child = openat(fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (child < 0) {
-        return errno == ENOENT ? HARK_EAGAIN : explain(walk->why, HARK_EIO, path, strerrordesc_np(errno));
+        return errno == ENOENT ? HARK_EAGAIN
+                               : explain(walk->why, HARK_EIO, path, strerrordesc_np(errno));
     }
     (void)strncat(path, "/", sizeof(path) - strlen(path) - 1);
     return walk_directory(walk, child, path, depth + 1);
@@ -187,7 +198,8 @@ static int add_file(struct walk *walk, int fd, const char *name, const char *pat
 {
     int file = openat(fd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (file < 0) {
-        return errno == ENOENT ? HARK_EAGAIN : explain(walk->why, HARK_EIO, path, strerrordesc_np(errno));
+        return errno == ENOENT ? HARK_EAGAIN
+                               : explain(walk->why, HARK_EIO, path, strerrordesc_np(errno));
     }
     struct stat about;
     int status = fstat(file, &about) == 0 ? grow(walk->tree) : HARK_EIO;
@@ -203,7 +215,9 @@ static int add_file(struct walk *walk, int fd, const char *name, const char *pat
             .inode = about.st_ino,
             .mtime_ns = about.st_mtim.tv_sec * INT64_C(1000000000) + about.st_mtim.tv_nsec,
         };
-        status = entry->path == NULL ? HARK_ENOMEM : walk->read ? read_file(walk, file, &about, entry) : 0;
+        status = entry->path == NULL ? HARK_ENOMEM
+                 : walk->read        ? read_file(walk, file, &about, entry)
+                                     : 0;
         if (status == 0) {
             walk->tree->count++;
             walk->tree->total += entry->len;
@@ -218,7 +232,8 @@ static int add_file(struct walk *walk, int fd, const char *name, const char *pat
     return status;
 }
 
-static int read_file(struct walk *walk, int file, const struct stat *before, struct hark_tree_file *entry)
+static int
+read_file(struct walk *walk, int file, const struct stat *before, struct hark_tree_file *entry)
 {
     entry->data = hark_mem_alloc(entry->len + 1);
     if (entry->data == NULL) {
@@ -237,9 +252,10 @@ static int read_file(struct walk *walk, int file, const struct stat *before, str
         }
     }
     struct stat after;
-    if (status == 0 && (done != entry->len || fstat(file, &after) != 0 || after.st_size != before->st_size ||
-                        after.st_mtim.tv_nsec != before->st_mtim.tv_nsec ||
-                        after.st_mtim.tv_sec != before->st_mtim.tv_sec)) {
+    if (status == 0 &&
+        (done != entry->len || fstat(file, &after) != 0 || after.st_size != before->st_size ||
+         after.st_mtim.tv_nsec != before->st_mtim.tv_nsec ||
+         after.st_mtim.tv_sec != before->st_mtim.tv_sec)) {
         status = HARK_EAGAIN;
     }
     if (status != 0) {
@@ -269,7 +285,8 @@ static int grow(struct hark_tree *tree)
 
 static int compare(const void *a, const void *b)
 {
-    return strcmp(((const struct hark_tree_file *)a)->path, ((const struct hark_tree_file *)b)->path);
+    return strcmp(((const struct hark_tree_file *)a)->path,
+                  ((const struct hark_tree_file *)b)->path);
 }
 
 static bool is_same(const struct hark_tree *a, const struct hark_tree *b)

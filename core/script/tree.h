@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// One consistent picture of a script directory: every .lua file read into memory, checked by a second
-// pass, so that a checkout or a link swap in the middle is never seen half. Blocking; for the thread
-// that looks at scripts, never for a worker.
+// One consistent picture of a script directory: every .lua file read into memory, checked by a
+// second pass, so that a checkout or a link swap in the middle is never seen half. Blocking; for
+// the thread that looks at scripts, never for a worker.
 #ifndef HARK_SCRIPT_TREE_H
 #define HARK_SCRIPT_TREE_H
 
@@ -34,9 +34,10 @@ struct hark_tree {
     size_t total;
 };
 
-// 0; ENOENT (no such directory), ETOOBIG (a limit above), EIO (unreadable, or it would not hold still),
-// ENOMEM; with *ret_why saying which file.
-HARK_MUSTCHECK int hark_tree_read(const char *directory, struct hark_tree *ret, struct hark_buf *ret_why);
+// 0; ENOENT (no such directory), ETOOBIG (a limit above), EIO (unreadable, or it would not hold
+// still), ENOMEM; with *ret_why saying which file.
+HARK_MUSTCHECK int
+hark_tree_read(const char *directory, struct hark_tree *ret, struct hark_buf *ret_why);
 void hark_tree_deinit(struct hark_tree *tree);
 
 #endif

@@ -10,6 +10,7 @@
 
 #include "base/codec.h"
 #include "base/hash.h"
+#include "base/log.h"
 #include "hark.h"
 #include "transport/exchange_impl.h"
 
@@ -129,9 +130,24 @@ int hark_exchange_add_header(struct hark_exchange *exchange,
     return 0;
 }
 
+// One line an answered request, on demand.
+static void log_access(const struct hark_exchange *exchange, int status)
+{
+    if (!exchange->server->access_log) {
+        return;
+    }
+    char address[HARK_PEER_TEXT_MAX];
+    struct hark_peer peer = hark_exchange_peer(exchange);
+    size_t len = hark_peer_text(&peer, address);
+    HARK_LOG(HARK_LOG_INFO, "access", HARK_F_SLICE("method", exchange->request->method),
+             HARK_F_SLICE("path", exchange->request->path), HARK_F_INT("status", status),
+             HARK_F_SLICE("ip", hark_slice(address, len)), HARK_F_SLICE("id", exchange->id));
+}
+
 void hark_exchange_respond(struct hark_exchange *exchange, const struct hark_response *response)
 {
     assert(exchange->ops != NULL);
+    log_access(exchange, response->status);
     exchange->ops->respond(exchange, response, NULL);
 }
 
@@ -142,6 +158,7 @@ void hark_exchange_respond_from(struct hark_exchange *exchange,
                                 void *ctx)
 {
     assert(exchange->ops != NULL);
+    log_access(exchange, head->status);
     const struct hark_exchange_body body = {.length = length, .source = source, .ctx = ctx};
     exchange->ops->respond(exchange, head, &body);
 }
@@ -182,6 +199,7 @@ int hark_exchange_take(struct hark_exchange *exchange,
                        struct hark_slice *ret_early)
 {
     assert(exchange->ops != NULL);
+    log_access(exchange, head->status);
     return exchange->ops->take(exchange, head, ops, owner, ret_stream, ret_early);
 }
 

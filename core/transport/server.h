@@ -45,6 +45,7 @@ struct hark_server {
     struct hark_server *const *workers; // all workers' servers by index, for moving a connection
     unsigned worker_count;
     unsigned worker;        // own index
+    bool access_log;        // a line in the log for each answered request
     bool draining;          // answer with Connection: close, refuse new requests with 503
     struct hark_list conns; // every open HTTP connection of this worker (transport/http1_conn)
     /* private to transport: zero when the server is made */

@@ -131,9 +131,9 @@ static void test_history_of_a_join_waits_behind_the_rest(void **state)
     rig_publish(rig, "a", "x", &RIG_HISTORY);
     rig_tick(rig);
     const struct hark_start rewind = {.rewind = 2};
-    assert_int_equal(hark_session_join(session, HARK_LIT("b"), &RIG_HISTORY, &rewind, NULL,
-                                       rig_on_joined, NULL),
-                     0);
+    assert_int_equal(
+        hark_session_join(session, HARK_LIT("b"), &RIG_HISTORY, &rewind, NULL, rig_on_joined, NULL),
+        0);
     rig_drain(rig, sse);
     // A client that is cut behind the first must come back to all of b.
     rig_expect(&sse->log, "<a1.b0>x <a1.b1>old <a1.b2>older ");
