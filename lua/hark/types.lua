@@ -147,7 +147,7 @@ function Req:json() end
 
 --- One logical client, on any transport. When it has gone, every method answers `nil, "closed"`.
 ---@class hark.Conn
----@field id string the session's token: only its own client should learn it
+---@field id string its name in logs and for operators; not the token, which is the client's secret
 ---@field user hark.User what `auth` gave; nil on an endpoint without
 ---@field params table<string, string>
 ---@field query table<string, string>
