@@ -85,8 +85,8 @@ size_t hark_session_backlog(const struct hark_session *session)
 size_t hark_session_peer_text(const struct hark_session *session, char *out)
 {
     int family = session->peer_family == 4 ? AF_INET : AF_INET6;
-    if (session->peer_family == 0 ||
-        inet_ntop(family, session->peer, out, INET6_ADDRSTRLEN) == NULL) {
+    const char *peer = session->id + session->key.id_len;
+    if (session->peer_family == 0 || inet_ntop(family, peer, out, INET6_ADDRSTRLEN) == NULL) {
         memcpy(out, "unix", sizeof("unix"));
     }
     return strlen(out);
@@ -109,7 +109,11 @@ int hark_session_after(struct hark_session *session, uint64_t delay_ms, struct h
     }
     uint64_t now_ms = hark_session_now_ms(session);
     uint64_t due_ms = delay_ms < UINT64_MAX - now_ms ? now_ms + delay_ms : UINT64_MAX;
-    return hark_timers_set(&session->timers, session->env->wheel, name, due_ms, on_named_timer,
+    struct hark_session_aside *aside = hark_session_need_aside(session);
+    if (aside == NULL) {
+        return HARK_ENOMEM;
+    }
+    return hark_timers_set(&aside->timers, session->env->wheel, name, due_ms, on_named_timer,
                            session);
 }
 
@@ -122,7 +126,8 @@ static void on_named_timer(void *owner, struct hark_slice name)
 
 bool hark_session_cancel(struct hark_session *session, struct hark_slice name)
 {
-    return hark_timers_cancel(&session->timers, session->env->wheel, name);
+    struct hark_session_aside *aside = session->aside;
+    return aside != NULL && hark_timers_cancel(&aside->timers, session->env->wheel, name);
 }
 
 void hark_session_answer(struct hark_session *session,

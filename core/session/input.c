@@ -7,6 +7,7 @@
 #include "hark.h"
 #include "session/state.h"
 
+static struct hark_reply *first_post(const struct hark_session *session);
 static struct hark_reply *take_post(struct hark_session *session, struct hark_reply **place);
 static void hand_over(struct hark_session *session,
                       struct hark_slice data,
@@ -29,33 +30,35 @@ int hark_input_post(struct hark_session *session, struct hark_reply *reply)
     if (!hark_session_is_alive(session)) {
         return HARK_ECLOSED;
     }
-    if (session->posts == NULL && hark_input_is_ready(session)) {
+    if (first_post(session) == NULL && hark_input_is_ready(session)) {
         hand_over(session, reply->data, reply->binary, reply);
         return 0;
     }
-    if (session->post_count >= HARK_INPUT_POSTS) {
+    struct hark_session_aside *aside = hark_session_need_aside(session);
+    if (aside == NULL) {
+        return HARK_ENOMEM;
+    }
+    if (aside->post_count >= HARK_INPUT_POSTS) {
         return HARK_EFULL;
     }
-    struct hark_reply **end = &session->posts;
+    struct hark_reply **end = &aside->posts;
     while (*end != NULL) {
         end = &(*end)->next;
     }
     reply->next = NULL;
     *end = reply;
     reply->is_waiting = true;
-    session->post_count++;
+    aside->post_count++;
     return 0;
 }
 
 void hark_input_forget(struct hark_session *session, struct hark_reply *reply)
 {
-    struct hark_reply **place = &session->posts;
-    while (*place != NULL && *place != reply) {
+    struct hark_reply **place = &session->aside->posts;
+    while (*place != reply) {
         place = &(*place)->next;
     }
-    if (*place != NULL) {
-        (void)take_post(session, place);
-    }
+    (void)take_post(session, place);
 }
 
 void hark_input_resume(struct hark_session *session)
@@ -63,18 +66,23 @@ void hark_input_resume(struct hark_session *session)
     if (session->transport != NULL && hark_input_is_ready(session)) {
         session->ops->resume(session->transport);
     }
-    while (session->posts != NULL && hark_input_is_ready(session)) {
-        struct hark_reply *reply = take_post(session, &session->posts);
+    while (first_post(session) != NULL && hark_input_is_ready(session)) {
+        struct hark_reply *reply = take_post(session, &session->aside->posts);
         hand_over(session, reply->data, reply->binary, reply);
     }
 }
 
 void hark_input_drop(struct hark_session *session)
 {
-    while (session->posts != NULL) {
-        struct hark_reply *reply = take_post(session, &session->posts);
+    while (first_post(session) != NULL) {
+        struct hark_reply *reply = take_post(session, &session->aside->posts);
         reply->ops->drop(reply);
     }
+}
+
+static struct hark_reply *first_post(const struct hark_session *session)
+{
+    return session->aside == NULL ? NULL : session->aside->posts;
 }
 
 static struct hark_reply *take_post(struct hark_session *session, struct hark_reply **place)
@@ -82,7 +90,7 @@ static struct hark_reply *take_post(struct hark_session *session, struct hark_re
     struct hark_reply *reply = *place;
     *place = reply->next;
     reply->is_waiting = false;
-    session->post_count--;
+    session->aside->post_count--;
     return reply;
 }
 

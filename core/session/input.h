@@ -20,8 +20,8 @@ bool hark_input_is_ready(const struct hark_session *session);
 // A message from the transport; data is borrowed until return. Only while ready.
 void hark_input_message(struct hark_session *session, struct hark_slice data, bool binary);
 
-// A message by POST, now or when its turn has come. 0; HARK_EFULL: too many wait; HARK_ECLOSED.
-// Then the reply is still the caller's.
+// A message by POST, now or when its turn has come. 0; HARK_EFULL: too many wait; HARK_ECLOSED;
+// HARK_ENOMEM. Then the reply is still the caller's.
 HARK_MUSTCHECK int hark_input_post(struct hark_session *session, struct hark_reply *reply);
 // The client of a POST that waits (reply->is_waiting) has gone: it is not handled any more.
 void hark_input_forget(struct hark_session *session, struct hark_reply *reply);

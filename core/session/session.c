@@ -35,6 +35,7 @@ static void on_timer(struct hark_timer *timer);
 static void on_work(struct hark_defer *item);
 static void say_goodbye(struct hark_session *session);
 static void keep_why(struct hark_session *session, struct hark_slice why);
+static void clear_timers(struct hark_session *session);
 static void clear_subs(struct hark_session *session);
 static void abandon(struct hark_session *session);
 static void destroy(struct hark_session *session);
@@ -113,7 +114,10 @@ static int make(struct hark_session_env *env,
                 struct hark_slice id,
                 struct hark_session **ret)
 {
-    struct hark_session *session = hark_mem_zalloc(sizeof(*session) + id.len);
+    size_t peer_len = options->peer_family == 4 ? 4 : options->peer_family == 6 ? 16 : 0;
+    size_t size = offsetof(struct hark_session, id) + id.len + peer_len;
+    struct hark_session *session =
+        hark_mem_zalloc(size < sizeof(*session) ? sizeof(*session) : size);
     if (session == NULL) {
         return HARK_ENOMEM;
     }
@@ -122,8 +126,8 @@ static int make(struct hark_session_env *env,
     session->policy = options->policy;
     session->endpoint = options->endpoint;
     session->peer_family = options->peer_family;
-    memcpy(session->peer, options->peer, sizeof(session->peer));
     memcpy(session->id, id.ptr, id.len);
+    memcpy(session->id + id.len, options->peer, peer_len);
     hark_timer_init(&session->timer, on_timer);
     hark_defer_init(&session->defer, on_work);
     int status = 0;
@@ -171,7 +175,9 @@ void hark_session_opened(struct hark_session *session)
     if (aside != NULL && aside->has_recovered && !aside->has_missed) {
         hark_stats_add(&session->env->stats->sessions_resumed, 1);
     }
-    if (aside != NULL && aside->joins == NULL) {
+    bool is_empty = aside != NULL && aside->joins == NULL && aside->posts == NULL &&
+                    aside->timers.first == NULL;
+    if (is_empty) {
         free_aside(session);
     } else if (aside != NULL) {
         hark_places_deinit(&session->aside->resume);
@@ -292,7 +298,7 @@ void hark_session_end(struct hark_session *session, const struct hark_ending *en
     session->code = ending->code;
     keep_why(session, ending->why);
     hark_table_forget_id(session->env->table, &session->key);
-    hark_timers_clear(&session->timers, session->env->wheel);
+    clear_timers(session);
     hark_session_arm(session, 0);
     clear_subs(session);
     hark_backlog_finish(session, is_lost);
@@ -342,6 +348,13 @@ static void keep_why(struct hark_session *session, struct hark_slice why)
     }
 }
 
+static void clear_timers(struct hark_session *session)
+{
+    if (session->aside != NULL) {
+        hark_timers_clear(&session->aside->timers, session->env->wheel);
+    }
+}
+
 // A join under way is told ECLOSED by the hub.
 static void clear_subs(struct hark_session *session)
 {
@@ -387,7 +400,7 @@ static void abandon(struct hark_session *session)
     if (hark_session_is_alive(session)) {
         set_state(session, HARK_SESSION_ENDING);
     }
-    hark_timers_clear(&session->timers, session->env->wheel);
+    clear_timers(session);
     clear_subs(session);
     hark_backlog_finish(session, true);
     if (session->transport != NULL) {

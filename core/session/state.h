@@ -58,10 +58,13 @@ struct hark_session_join {
     void *ctx;
 };
 
-// What only some sessions need, and only for some time: while they open, join or end.
+// What only some sessions need, or only for some time: while they open, join, wait or end.
 struct hark_session_aside {
     struct hark_places resume; // the cursor that the client brought, until open has ended
     struct hark_session_join *joins;
+    struct hark_reply *posts; // waiting for their turn
+    uint32_t post_count;
+    struct hark_timers timers;
     char *why; // of the end, for the close handler
     size_t why_len;
     bool has_recovered; // a join went on where the cursor said
@@ -87,21 +90,17 @@ struct hark_session {
     void *data;
     struct hark_session_sub *subs;
     struct hark_session_aside *aside;
-    struct hark_reply *posts; // waiting for their turn
-    struct hark_timers timers;
 
     struct hark_timer
         timer; // heartbeat, poll's wait, grace: whatever the transport's state asks for
     struct hark_defer defer;
     uint32_t sub_count;
-    uint16_t code; // with which it ended
-    uint8_t kind;  // of the transport, or the last one
-    uint8_t work;  // set of enum hark_session_work
-    uint8_t post_count;
+    uint16_t code;   // with which it ended
+    uint8_t kind;    // of the transport, or the last one
+    uint8_t work;    // set of enum hark_session_work
     bool is_drained; // the drain handler has been called
     uint8_t peer_family;
-    uint8_t peer[16];
-    char id[];
+    char id[]; // and behind it the client's address: 4 or 16 bytes
 };
 
 _Static_assert(offsetof(struct hark_session, transport) == 64, "a delivery touches one cache line");

@@ -67,6 +67,7 @@ hark_carriers_leave(struct hark_carriers *carriers, struct hark_stream *stream, 
         return NULL;
     }
     leaving->stream = stream;
+    leaving->carriers = carriers;
     leaving->loop = carriers->server->loop;
     hark_list_push(&carriers->leaving, &leaving->node);
     hark_timer_init(&leaving->timer, on_late);

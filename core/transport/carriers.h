@@ -29,6 +29,7 @@ struct hark_leaving {
     struct hark_list node;
     struct hark_timer timer;
     struct hark_stream *stream;
+    struct hark_carriers *carriers; // gone when the worker has stopped
     struct hark_loop *loop;
 };
 

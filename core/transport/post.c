@@ -49,10 +49,13 @@ void hark_post_take(struct hark_exchange *exchange, struct hark_session *session
     post->session = session;
     hark_exchange_on_gone(exchange, on_gone, post);
     int status = hark_input_post(session, &post->reply); // on 0 it may be gone already
-    if (status == HARK_EFULL) {
+    switch (status) {
+    case 0: break;
+    case HARK_ECLOSED: drop(&post->reply); break;
+    case HARK_EFULL:
         hark_ending_later(finish(&post->reply), 429, HARK_LIT("too_fast"), RETRY_MS);
-    } else if (status != 0) {
-        drop(&post->reply);
+        break;
+    default: hark_ending_later(finish(&post->reply), 503, HARK_LIT("busy"), RETRY_MS); break;
     }
 }
 

@@ -17,22 +17,19 @@
 #define LINGER_MS     5000  // for the peer's FIN
 #define NORMAL        1000
 
-void hark_ws_conn_set_state(struct hark_ws_conn *ws, enum hark_ws_state state)
+static void set_state(struct hark_ws_conn *ws, enum hark_ws_state state);
+
+struct hark_carriers *hark_ws_conn_carriers(const struct hark_ws_conn *ws)
 {
-    static const uint8_t next[] = {
-        [HARK_WS_OPEN] = 1 << HARK_WS_ENDED | 1 << HARK_WS_LEAVING | 1 << HARK_WS_FINISHING,
-        [HARK_WS_ENDED] = 1 << HARK_WS_LEAVING | 1 << HARK_WS_FINISHING,
-        [HARK_WS_LEAVING] = 1 << HARK_WS_FINISHING,
-        [HARK_WS_FINISHING] = 0,
-    };
-    static const char *const names[] = {"open", "ended", "leaving", "finishing"};
-    assert((next[ws->state] >> state & 1) != 0);
-    (void)next; // without assertions
-    if (HARK_UNLIKELY(hark_log_is_on(HARK_LOG_DEBUG))) {
-        HARK_LOG(HARK_LOG_DEBUG, "websocket", HARK_F_TEXT("from", names[ws->state]),
-                 HARK_F_TEXT("to", names[state]));
+    if (ws->state < HARK_WS_LEAVING) {
+        return ws->at.carriers;
     }
-    ws->state = (uint8_t)state;
+    return ws->at.leaving == NULL ? NULL : ws->at.leaving->carriers;
+}
+
+void hark_ws_conn_set_ended(struct hark_ws_conn *ws)
+{
+    set_state(ws, HARK_WS_ENDED);
 }
 
 void hark_ws_conn_send_close(struct hark_ws_conn *ws, uint16_t code, struct hark_slice why)
@@ -52,8 +49,9 @@ void hark_ws_conn_leave(struct hark_ws_conn *ws, uint16_t code, struct hark_slic
         hark_ws_conn_finish(ws);
         return;
     }
-    hark_ws_conn_set_state(ws, HARK_WS_LEAVING);
-    ws->leaving = hark_carriers_leave(ws->carriers, ws->stream, CLOSE_WAIT_MS);
+    struct hark_leaving *leaving = hark_carriers_leave(ws->at.carriers, ws->stream, CLOSE_WAIT_MS);
+    set_state(ws, HARK_WS_LEAVING);
+    ws->at.leaving = leaving;
     hark_stream_read_start(ws->stream);
 }
 
@@ -62,14 +60,15 @@ void hark_ws_conn_finish(struct hark_ws_conn *ws)
     if (ws->state == HARK_WS_FINISHING) {
         return;
     }
-    hark_ws_conn_set_state(ws, HARK_WS_FINISHING);
-    if (ws->stream == NULL) {
-        return;
+    struct hark_leaving *leaving = ws->state == HARK_WS_LEAVING ? ws->at.leaving : NULL;
+    if (ws->stream != NULL) {
+        hark_stream_finish(ws->stream, LINGER_MS);
     }
-    hark_stream_finish(ws->stream, LINGER_MS);
-    if (ws->leaving == NULL) {
-        ws->leaving = hark_carriers_leave(ws->carriers, ws->stream, LINGER_MS);
+    if (ws->stream != NULL && ws->state != HARK_WS_LEAVING) {
+        leaving = hark_carriers_leave(ws->at.carriers, ws->stream, LINGER_MS);
     }
+    set_state(ws, HARK_WS_FINISHING);
+    ws->at.leaving = leaving;
 }
 
 void hark_ws_conn_release(struct hark_ws_conn *ws)
@@ -78,4 +77,22 @@ void hark_ws_conn_release(struct hark_ws_conn *ws)
         hark_ws_inbox_free(ws->inbox);
         hark_mem_free(ws);
     }
+}
+
+static void set_state(struct hark_ws_conn *ws, enum hark_ws_state state)
+{
+    static const uint8_t next[] = {
+        [HARK_WS_OPEN] = 1 << HARK_WS_ENDED | 1 << HARK_WS_LEAVING | 1 << HARK_WS_FINISHING,
+        [HARK_WS_ENDED] = 1 << HARK_WS_LEAVING | 1 << HARK_WS_FINISHING,
+        [HARK_WS_LEAVING] = 1 << HARK_WS_FINISHING,
+        [HARK_WS_FINISHING] = 0,
+    };
+    static const char *const names[] = {"open", "ended", "leaving", "finishing"};
+    assert((next[ws->state] >> state & 1) != 0);
+    (void)next; // without assertions
+    if (HARK_UNLIKELY(hark_log_is_on(HARK_LOG_DEBUG))) {
+        HARK_LOG(HARK_LOG_DEBUG, "websocket", HARK_F_TEXT("from", names[ws->state]),
+                 HARK_F_TEXT("to", names[state]));
+    }
+    ws->state = (uint8_t)state;
 }

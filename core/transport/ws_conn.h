@@ -27,10 +27,13 @@ enum hark_ws_state {
 struct hark_ws_conn {
     struct hark_transport base;
     struct hark_stream *stream; // NULL: closed
-    struct hark_carriers *carriers;
+
+    union {
+        struct hark_carriers *carriers; // OPEN, ENDED
+        struct hark_leaving *leaving;   // later; NULL: being closed, or closed
+    } at;
     struct hark_ws_reader *reader; // NULL: between two messages
     struct hark_ws_inbox *inbox;   // NULL: empty
-    struct hark_leaving *leaving;  // NULL: OPEN, ENDED
     uint8_t state;                 // enum hark_ws_state
     bool has_pinged;               // a ping is out, its answer is due
     bool has_heard;                // something came since
@@ -38,8 +41,11 @@ struct hark_ws_conn {
     bool is_busy;                  // inside hark_ws_input_resume: must not be freed
 };
 
-// Asserts that the step is legal.
-void hark_ws_conn_set_state(struct hark_ws_conn *ws, enum hark_ws_state state);
+// What it shares with the worker's other connections; NULL: it is being closed.
+struct hark_carriers *hark_ws_conn_carriers(const struct hark_ws_conn *ws);
+
+// The peer has ended; messages are still to be delivered.
+void hark_ws_conn_set_ended(struct hark_ws_conn *ws);
 
 void hark_ws_conn_send_close(struct hark_ws_conn *ws, uint16_t code, struct hark_slice why);
 

@@ -49,7 +49,8 @@ void hark_ws_input_read(struct hark_ws_conn *ws, struct hark_slice data)
     if (ws->reader == NULL) {
         const struct hark_session *session = ws->base.session;
         size_t max = session == NULL ? STRANGER_MAX : hark_session_policy(session)->message_bytes;
-        ws->reader = hark_ws_reader_take(ws->carriers->readers, max);
+        const struct hark_carriers *carriers = hark_ws_conn_carriers(ws);
+        ws->reader = carriers == NULL ? NULL : hark_ws_reader_take(carriers->readers, max);
     }
     if (ws->reader == NULL) {
         fail(ws, INTERNAL_ERROR);
@@ -59,8 +60,9 @@ void hark_ws_input_read(struct hark_ws_conn *ws, struct hark_slice data)
     while (read_one(ws, &data, &pong)) {
     }
     send_pong(ws, &pong);
-    if (ws->reader != NULL && hark_ws_reader_is_idle(ws->reader)) {
-        hark_ws_reader_give(ws->carriers->readers, ws->reader);
+    const struct hark_carriers *carriers = hark_ws_conn_carriers(ws);
+    if (carriers != NULL && hark_ws_reader_is_idle(ws->reader)) {
+        hark_ws_reader_give(carriers->readers, ws->reader);
         ws->reader = NULL;
     }
 }
@@ -126,7 +128,7 @@ static void on_close_frame(struct hark_ws_conn *ws, uint16_t code, struct hark_s
         answer_close(ws, code, why);
         return;
     }
-    hark_ws_conn_set_state(ws, HARK_WS_ENDED);
+    hark_ws_conn_set_ended(ws);
     const struct hark_ws_inbox_item item = {HARK_WS_INBOX_CLOSE, code, why};
     keep(ws, &item);
 }
@@ -203,7 +205,7 @@ static void answer_close(struct hark_ws_conn *ws, uint16_t code, struct hark_sli
 void hark_ws_input_lose(struct hark_ws_conn *ws, struct hark_slice why)
 {
     if (ws->inbox != NULL && ws->state == HARK_WS_OPEN) {
-        hark_ws_conn_set_state(ws, HARK_WS_ENDED);
+        hark_ws_conn_set_ended(ws);
         const struct hark_ws_inbox_item item = {HARK_WS_INBOX_LOST, LOST, why};
         keep(ws, &item);
         return;

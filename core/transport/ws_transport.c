@@ -136,7 +136,7 @@ static struct hark_ws_conn *take(struct hark_exchange *exchange,
         return NULL;
     }
     ws->base.ops = ops;
-    ws->carriers = carriers;
+    ws->at.carriers = carriers;
     if (hark_ws_upgrade_take(exchange, upgrade, &stream_ops, ws, &ws->stream, ret_early) != 0) {
         hark_mem_free(ws);
         return NULL;
@@ -174,8 +174,10 @@ static void on_closed(void *owner, int status)
     (void)status; // closed or reset: the peer is gone
     struct hark_ws_conn *ws = owner;
     ws->stream = NULL;
-    hark_carriers_left(ws->leaving);
-    ws->leaving = NULL;
+    if (ws->state >= HARK_WS_LEAVING) {
+        hark_carriers_left(ws->at.leaving);
+        ws->at.leaving = NULL;
+    }
     hark_ws_reader_free(ws->reader);
     ws->reader = NULL;
     if (ws->state == HARK_WS_OPEN) {
@@ -212,8 +214,8 @@ static uint64_t beat(struct hark_transport *transport)
     if (hark_stream_is_congested(ws->stream)) {
         return policy->ping_ms; // it would not get out: any progress counts instead
     }
-    return hark_stream_send(ws->stream, ws->carriers->ping) == 0 ? policy->pong_ms
-                                                                 : policy->ping_ms;
+    return hark_stream_send(ws->stream, ws->at.carriers->ping) == 0 ? policy->pong_ms
+                                                                    : policy->ping_ms;
 }
 
 // Raw frames tell no position.
