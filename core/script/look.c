@@ -1,25 +1,32 @@
 // SPDX-License-Identifier: MIT
 //
-// The thread gets bytes and gives bytes: nothing but the order passes between the two states.
+// The thread gets bytes and gives bytes: nothing but the order passes between the two states. Most
+// looks find what the last one left (the watch looks every few seconds): then the bytes of the tree
+// are all that is read, and no state is made.
 #include "script/look.h"
 
 #include <pthread.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <lauxlib.h>
 
 #include "base/buf.h"
+#include "base/hash.h"
 #include "base/mem.h"
 #include "hark.h"
 #include "io/mailbox.h"
 #include "script/scratch.h"
 #include "script/task.h"
+#include "script/tree.h"
 #include "script/value.h"
 
 #define BUNDLE_MAX (64UL * 1024 * 1024)
 #define WHY_MAX    (64UL * 1024)
 #define WAIT_MS    30000
+#define NICE       10 // less than a worker's, whose CPU it may have to share
 
 struct hark_look {
     struct hark_mail mail; // the result on its way back
@@ -30,6 +37,9 @@ struct hark_look {
     uint32_t task_index;
     uint64_t task_serial;
     char *directory;
+    uint64_t tree;       // hash of the tree before the last look; 0: none
+    bool is_settled;     // that look left nothing to be done
+    bool is_unchanged;   // the result: so it has not been looked at
     struct hark_buf in;  // packed known
     struct hark_buf out; // packed result
     struct hark_buf why;
@@ -37,6 +47,8 @@ struct hark_look {
 };
 
 static void *run(void *self);
+static bool has_changed(struct hark_look *look);
+static uint64_t hash_tree(const struct hark_tree *tree);
 static int call_engine(lua_State *L);
 static void on_result(struct hark_mail *mail, void *worker);
 static int push_result(lua_State *L, void *self);
@@ -72,6 +84,7 @@ int hark_look_run(lua_State *L, struct hark_look *look)
     if (hark_value_pack(L, 2, &look->in, &unfit) != 0) {
         return luaL_error(L, "core.look: %s", unfit.text);
     }
+    look->is_settled = lua_toboolean(L, 3);
     hark_mem_free(look->directory);
     look->directory = hark_mem_dup(directory, strlen(directory));
     if (look->directory == NULL) {
@@ -102,14 +115,50 @@ static void *run(void *self)
 {
     struct hark_look *look = self;
     (void)pthread_setname_np(pthread_self(), "hark-look");
-    struct hark_vm *vm = NULL;
-    look->status = hark_scratch_new(look->options.lua_dir, look->options.limits, &vm, &look->why);
-    if (look->status == 0) {
-        look->status = hark_vm_call(vm, call_engine, look, 0, NULL, &look->why);
+    (void)setpriority(PRIO_PROCESS, (id_t)gettid(), NICE); // in Linux of this thread alone
+    look->is_unchanged = !has_changed(look);
+    look->status = 0;
+    if (!look->is_unchanged) {
+        struct hark_vm *vm = NULL;
+        const struct hark_look_options *options = &look->options;
+        look->status = hark_scratch_new(options->lua_dir, options->limits, &vm, &look->why);
+        if (look->status == 0) {
+            look->status = hark_vm_call(vm, call_engine, look, 0, NULL, &look->why);
+        }
+        hark_vm_free(vm);
     }
-    hark_vm_free(vm);
     hark_mailbox_post(look->options.mailbox, &look->mail);
     return NULL;
+}
+
+// Whether a look could find anything that the last one has not. The engine reads the tree again
+// after this: what changes in between is found by the next look, which compares with the older
+// hash.
+static bool has_changed(struct hark_look *look)
+{
+    struct hark_tree tree = {0};
+    uint64_t before = look->tree;
+    look->tree = 0;
+    if (hark_tree_read(look->directory, &tree, &look->why) != 0) {
+        hark_buf_clear(&look->why); // the engine will say so
+        return true;
+    }
+    look->tree = hash_tree(&tree);
+    hark_tree_deinit(&tree);
+    return !look->is_settled || look->tree != before;
+}
+
+// Of paths and bytes; never 0.
+static uint64_t hash_tree(const struct hark_tree *tree)
+{
+    uint64_t sum = tree->count;
+    for (size_t i = 0; i < tree->count; i++) {
+        const struct hark_tree_file *file = &tree->files[i];
+        const uint64_t parts[] = {sum, hark_hash_keyed(file->path, strlen(file->path)),
+                                  hark_hash_keyed(file->data, file->len)};
+        sum = hark_hash_keyed(parts, sizeof(parts));
+    }
+    return sum == 0 ? 1 : sum;
 }
 
 static int call_engine(lua_State *L)
@@ -156,6 +205,10 @@ static int push_result(lua_State *L, void *self)
             lua_pushstring(L, hark_strerror(look->status));
         }
         return 2;
+    }
+    if (look->is_unchanged) {
+        lua_pushboolean(L, 0);
+        return 1;
     }
     struct hark_slice out = hark_buf_slice(&look->out);
     return hark_value_unpack(L, &out) == 0 ? 1 : luaL_error(L, "core.look: the result is no value");

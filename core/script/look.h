@@ -24,7 +24,8 @@ struct hark_look_options {
 HARK_MUSTCHECK int hark_look_new(const struct hark_look_options *options, struct hark_look **ret);
 void hark_look_free(struct hark_look *look); // waits for a look under way; accepts NULL
 
-// Body of core.look(directory, known) -> seen, or nil and why. Waits; to be returned.
+// Body of core.look(directory, known, settled) -> seen, or nil and why. settled: the last look left
+// nothing to be done; then false comes when the directory is as it was. Waits; to be returned.
 int hark_look_run(lua_State *L, struct hark_look *look);
 
 #endif

@@ -16,6 +16,7 @@ local directory
 local known = {}
 local sequence = 0
 local busy, again = false, false
+local settled = false -- the last look left nothing to be done: without a change none is needed
 local directory_problem
 
 local function log_result(name, result, fields)
@@ -82,7 +83,9 @@ local function commit(ready, gone)
 end
 
 local function one_look()
-  local seen, why = core.look(directory, known)
+  local seen, why = core.look(directory, known, settled)
+  if seen == false then return end
+  settled = false
   if not seen then
     core.log.error("reload", { result = "failed", error = why })
     return
@@ -100,6 +103,7 @@ local function one_look()
   end
   sequence = sequence + 1
   commit(#seen.apps > 0 and prepare(seen) or {}, seen.gone)
+  settled = not seen.again
   if seen.again then
     core.sleep(DELETED_AGAIN_SECONDS)
     again = true
