@@ -9,6 +9,8 @@
 
 #include <lauxlib.h>
 
+#include "session/place.h"
+
 #define MS_MAX ((uint64_t)100 * 365 * 86400 * 1000)
 
 static bool fits(lua_State *L, int index, enum hark_arg_type type);
@@ -174,58 +176,9 @@ uint64_t hark_args_ms(lua_State *L, int index, const char *what)
     return ms;
 }
 
-// --- positions ---
-
-static char *put_digits(char *end, uint64_t value)
-{
-    do {
-        *--end = (char)('0' + value % 10);
-        value /= 10;
-    } while (value > 0);
-    return end;
-}
-
-size_t hark_args_position_text(struct hark_position position, char *out)
-{
-    char *end = out + HARK_ARGS_POSITION_MAX;
-    char *at = put_digits(end, position.offset);
-    *--at = ':';
-    at = put_digits(at, position.epoch);
-    size_t len = (size_t)(end - at);
-    memmove(out, at, len);
-    return len;
-}
-
 void hark_args_push_position(lua_State *L, struct hark_position position)
 {
-    char text[HARK_ARGS_POSITION_MAX];
-    size_t len = hark_args_position_text(position, text);
+    char text[HARK_PLACE_TEXT_MAX];
+    size_t len = hark_place_text(position, text);
     lua_pushlstring(L, text, len);
-}
-
-static bool take_digits(struct hark_slice text, uint64_t *ret)
-{
-    uint64_t value = 0;
-    for (size_t i = 0; i < text.len; i++) {
-        unsigned digit = (unsigned)(unsigned char)text.ptr[i] - '0';
-        if (digit > 9 || value > (UINT64_MAX - digit) / 10) {
-            return false;
-        }
-        value = value * 10 + digit;
-    }
-    *ret = value;
-    return text.len > 0;
-}
-
-bool hark_args_to_position(struct hark_slice text, struct hark_position *ret)
-{
-    struct hark_slice offset = text;
-    struct hark_slice epoch = hark_slice_next(&offset, ':');
-    struct hark_position position;
-    if (offset.ptr == NULL || !take_digits(epoch, &position.epoch) ||
-        !take_digits(offset, &position.offset)) {
-        return false;
-    }
-    *ret = position;
-    return true;
 }

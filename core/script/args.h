@@ -47,10 +47,7 @@ uint64_t hark_args_ms(lua_State *L, int index, const char *what);
 // The same without raising: false when it is none.
 bool hark_args_to_ms(lua_State *L, int index, uint64_t *ret_ms);
 
-// Positions as scripts see them: "epoch:offset", the same text as hark_place_text.
-#define HARK_ARGS_POSITION_MAX 42
-size_t hark_args_position_text(struct hark_position position, char *out); // returns the length
+// Pushes a position as scripts see it, `epoch:offset`.
 void hark_args_push_position(lua_State *L, struct hark_position position);
-bool hark_args_to_position(struct hark_slice text, struct hark_position *ret);
 
 #endif

@@ -19,6 +19,7 @@
 #include "script/pending.h"
 #include "script/state.h"
 #include "script/value.h"
+#include "session/place.h"
 
 #define HISTORY_DEFAULT 100
 #define HISTORY_MAX     10000
@@ -146,7 +147,7 @@ static int history(lua_State *L)
     uint32_t limit = hark_args_count(L, first + LIMIT, HISTORY_DEFAULT);
     struct hark_position since = {0, 0};
     bool has_since = !lua_isnil(L, first + SINCE);
-    if (has_since && !hark_args_to_position(hark_args_slice(L, first + SINCE), &since)) {
+    if (has_since && hark_place_parse(hark_args_slice(L, first + SINCE), &since) != 0) {
         lua_pushnil(L);
         lua_pushliteral(L, "since is no position");
         return 2;

@@ -17,6 +17,7 @@
 #include "script/pending.h"
 #include "script/state.h"
 #include "script/transform.h"
+#include "session/place.h"
 #include "session/session.h"
 
 static const char subscription_key; // registry: the metatable of subscriptions
@@ -108,7 +109,7 @@ static bool read_start(lua_State *L, int first, struct hark_start *ret)
     if (lua_isnil(L, first + SINCE)) {
         return true;
     }
-    if (!hark_args_to_position(hark_args_slice(L, first + SINCE), &ret->position)) {
+    if (hark_place_parse(hark_args_slice(L, first + SINCE), &ret->position) != 0) {
         lua_pushnil(L);
         lua_pushliteral(L, "since is no position");
         return false;

@@ -11,7 +11,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "hark.h"
-#include "script/args.h"
 #include "script/conn.h"
 #include "script/pending.h"
 #include "script/queue.h"
@@ -19,6 +18,7 @@
 #include "script/slot.h"
 #include "script/state.h"
 #include "script/transform.h"
+#include "session/place.h"
 #include "session/session.h"
 
 #define CLOSE_INTERNAL 1011
@@ -354,10 +354,10 @@ static void finish_open(struct hark_session *session, const struct hark_run_resu
 static void tell_gap(struct hark_session *session, const struct hark_run_input *input)
 {
     struct hark_buf data;
-    char from[HARK_ARGS_POSITION_MAX];
-    char to[HARK_ARGS_POSITION_MAX];
-    int from_len = (int)hark_args_position_text(input->from, from);
-    int to_len = (int)hark_args_position_text(input->to, to);
+    char from[HARK_PLACE_TEXT_MAX];
+    char to[HARK_PLACE_TEXT_MAX];
+    int from_len = (int)hark_place_text(input->from, from);
+    int to_len = (int)hark_place_text(input->to, to);
     hark_buf_init(&data, 4096);
     int status = hark_buf_append_text(&data, "{\"channel\":");
     status = status == 0 ? hark_codec_quote(&data, input->data) : status;

@@ -3,13 +3,13 @@
 // Positions by channel.
 #include "session/place.h"
 
-#include <inttypes.h>
-#include <stdio.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "hark.h"
 
 static int grow(struct hark_places *places);
+static char *put_digits(char *end, uint64_t value);
 static bool read_number(struct hark_slice text, uint64_t *ret);
 
 void hark_places_init(struct hark_places *places)
@@ -86,9 +86,24 @@ bool hark_place_covers(const struct hark_place *place, struct hark_position posi
 
 size_t hark_place_text(struct hark_position position, char *out)
 {
-    int len =
-        snprintf(out, HARK_PLACE_TEXT_MAX, "%" PRIu64 ":%" PRIu64, position.epoch, position.offset);
-    return len > 0 ? (size_t)len : 0;
+    char *end = out + HARK_PLACE_TEXT_MAX - 1;
+    char *at = put_digits(end, position.offset);
+    *--at = ':';
+    at = put_digits(at, position.epoch);
+    size_t len = (size_t)(end - at);
+    memmove(out, at, len);
+    out[len] = '\0';
+    return len;
+}
+
+// Writes the digits in front of `end`; returns the first. On the path of every publish.
+static char *put_digits(char *end, uint64_t value)
+{
+    do {
+        *--end = (char)('0' + value % 10);
+        value /= 10;
+    } while (value > 0);
+    return end;
 }
 
 int hark_place_parse(struct hark_slice text, struct hark_position *ret)
