@@ -73,11 +73,10 @@ static void test_prefixes(void **state)
     assert_true(hark_slice_is(hark_buf_slice(&buf), HARK_LIT("id: AQ\n")));
     hark_buf_clear(&buf);
     assert_int_equal(hark_wire_open(&buf, HARK_LIT("AQ"), HARK_LIT("token.0")), 0);
-    struct hark_slice frame = hark_buf_slice(&buf);
-    assert_int_equal((uint8_t)frame.ptr[1], frame.len - 2);
     assert_true(hark_slice_is(
-        hark_slice_from(frame, 2),
-        HARK_LIT("{\"id\":\"AQ\",\"event\":\"hark.open\",\"data\":{\"session\":\"token.0\"}}")));
+        hark_buf_slice(&buf),
+        HARK_LIT(
+            "\x81\x3C{\"id\":\"AQ\",\"event\":\"hark.open\",\"data\":{\"session\":\"token.0\"}}")));
     hark_buf_deinit(&buf);
 }
 
