@@ -160,19 +160,14 @@ static int closed(lua_State *L)
     return 2;
 }
 
-// true, or nil and why; mistakes raise.
-static int answer(lua_State *L, int status, const char *what)
+// true, or nil and why.
+static int answer(lua_State *L, int status)
 {
     if (HARK_LIKELY(status == 0)) {
         lua_pushboolean(L, 1);
         return 1;
     }
-    if (status == HARK_EINVAL) {
-        return luaL_error(
-            L, "%s: a name must be UTF-8 text without control characters, at most %d bytes", what,
-            HARK_MSG_EVENT_MAX);
-    }
-    return hark_pending_refuse(L, status);
+    return status == HARK_EINVAL ? hark_event_refuse(L) : hark_pending_refuse(L, status);
 }
 
 static void read_send_options(lua_State *L, int index, struct hark_msg_draft *draft)
@@ -194,6 +189,9 @@ static int send_to(lua_State *L, struct hark_conn *conn, int options)
     if (HARK_UNLIKELY(!lua_isnoneornil(L, options))) {
         read_send_options(L, options, &draft);
     }
+    if (HARK_UNLIKELY(hark_slice_starts(draft.event, HARK_LIT("hark.")))) {
+        return HARK_EINVAL; // nothing shall pass for a notice of the engine
+    }
     draft.payload =
         hark_event_payload(L, 2, conn->slot, &conn->slot->script->payload, &draft.flags);
     return hark_session_send(conn->session, &draft);
@@ -205,7 +203,7 @@ static int send_message(lua_State *L)
     if (HARK_UNLIKELY(handle->conn == NULL)) {
         return closed(L);
     }
-    return answer(L, send_to(L, handle->conn, 3), "conn:send");
+    return answer(L, send_to(L, handle->conn, 3));
 }
 
 // A reason that is too long is cut between two characters.
@@ -283,7 +281,10 @@ static int after(lua_State *L)
     }
     check_timer(L, handle->conn, 3);
     int status = hark_session_after(handle->conn->session, delay_ms, hark_slice(name, len));
-    return answer(L, status, "conn:after");
+    if (status == HARK_EINVAL) {
+        return luaL_error(L, "conn:after: \"%s\" is no name of a timer", name);
+    }
+    return answer(L, status);
 }
 
 static int cancel(lua_State *L)
@@ -361,7 +362,7 @@ static int request(lua_State *L)
     }
     int status = send_to(L, conn, 4);
     if (status != 0) {
-        return answer(L, status, "conn:request");
+        return answer(L, status);
     }
     struct hark_pending *pending = hark_pending_new(L, task->tasks);
     pending->owner = conn;

@@ -78,17 +78,9 @@ static void read_publish_options(lua_State *L, int index, struct hark_msg_draft 
     }
 }
 
-// Names often come from clients: one that cannot be is an expected failure, not a mistake.
 static int refuse_draft(lua_State *L, int status)
 {
-    if (status != HARK_EINVAL) {
-        return hark_pending_refuse(L, status);
-    }
-    lua_pushnil(L);
-    lua_pushliteral(L,
-                    "the event name must be UTF-8 text without control characters, and not begin "
-                    "with \"hark.\"");
-    return 2;
+    return status == HARK_EINVAL ? hark_event_refuse(L) : hark_pending_refuse(L, status);
 }
 
 static int publish(lua_State *L)

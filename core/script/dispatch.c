@@ -46,13 +46,12 @@ later(struct hark_script *script, struct hark_conn *conn, const struct hark_run_
 static void make_ready(struct hark_script *script, struct hark_conn *conn);
 static void on_ready(struct hark_defer *item);
 static void step(struct hark_script *script, struct hark_conn *conn);
-static bool start_next(struct hark_script *script, struct hark_conn *conn);
+static bool start_next(struct hark_conn *conn);
 static void start(struct hark_conn *conn, const struct hark_run_input *input, void *owned);
 static void on_run_ended(struct hark_conn *conn, const struct hark_run *run);
 static void finish(struct hark_conn *conn,
                    const struct hark_run_input *input,
                    const struct hark_run_result *result);
-static void release(struct hark_script *script, struct hark_conn *conn);
 
 const struct hark_handlers hark_dispatch_handlers = {
     .open = on_open,
@@ -237,9 +236,9 @@ static void step(struct hark_script *script, struct hark_conn *conn)
         return;
     }
     conn->is_stepping = true;
-    while (conn->run == NULL && start_next(script, conn)) {
+    while (conn->run == NULL && start_next(conn)) {
         if (conn->session == NULL) {
-            release(script, conn);
+            hark_conn_free(script, conn);
             return;
         }
     }
@@ -255,7 +254,7 @@ static void let_messages_in(struct hark_conn *conn)
 }
 
 // false: nothing is left to do.
-static bool start_next(struct hark_script *script, struct hark_conn *conn)
+static bool start_next(struct hark_conn *conn)
 {
     struct hark_run_input input = {.kind = HARK_SLOT_OPEN};
     if ((conn->todo & HARK_CONN_OPEN) != 0) {
@@ -291,7 +290,6 @@ static bool start_next(struct hark_script *script, struct hark_conn *conn)
         finish(conn, &input, &(const struct hark_run_result){.status = 0});
         return true;
     }
-    (void)script;
     return false;
 }
 
@@ -319,7 +317,7 @@ static void on_run_ended(struct hark_conn *conn, const struct hark_run *run)
     finish(conn, &run->input, &run->result);
     if (!conn->is_stepping) { // it had waited
         if (conn->session == NULL) {
-            release(script, conn);
+            hark_conn_free(script, conn);
         } else {
             step(script, conn);
         }
@@ -439,11 +437,6 @@ static void drop_queue(struct hark_conn *conn)
         }
         hark_mem_free(item);
     }
-}
-
-static void release(struct hark_script *script, struct hark_conn *conn)
-{
-    hark_conn_free(script, conn);
 }
 
 void hark_dispatch_expect(struct hark_conn *conn, bool expect)

@@ -97,3 +97,13 @@ struct hark_slice hark_event_payload(
     *flags |= HARK_MSG_JSON;
     return hark_event_json(L, index, buf, "the data");
 }
+
+int hark_event_refuse(lua_State *L)
+{
+    lua_pushnil(L);
+    lua_pushfstring(L,
+                    "the event name must be at most %d bytes of UTF-8 without control characters, "
+                    "and not begin with \"hark.\"",
+                    HARK_MSG_EVENT_MAX);
+    return 2;
+}

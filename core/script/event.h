@@ -24,6 +24,8 @@ void hark_event_push(lua_State *L, const struct hark_msg *msg);
 // on top of the stack or at index, or into buf. Flags BINARY and JSON are added to *flags.
 struct hark_slice hark_event_payload(
     lua_State *L, int index, const struct hark_slot *slot, struct hark_buf *buf, uint32_t *flags);
+// nil and why: what was given is no event name (they may come from clients), or a reserved one.
+int hark_event_refuse(lua_State *L);
 // As payload, for what is no table or string too: any JSON value (no codec).
 struct hark_slice hark_event_json(lua_State *L, int index, struct hark_buf *buf, const char *what);
 

@@ -130,7 +130,8 @@ static void test_publish_options(void **state)
     lua_is(worker,
            "return (core.publish('c', 'x', { event = 'a\\n' })), core.publish('c', 'x', { event = "
            "'hark.gap' })",
-           "nil,nil,the event name must be UTF-8 text without control characters, and not begin "
+           "nil,nil,the event name must be at most 128 bytes of UTF-8 without control characters, "
+           "and not begin "
            "with \"hark.\"");
 }
 
