@@ -7,7 +7,7 @@ local HEAP <const> = { "base/mem.c" }
 local OUTPUT <const> = { "base/log.c", "main.c" }
 
 local BANNED <const> = {
-  malloc = HEAP, calloc = HEAP, realloc = HEAP, free = { "base/mem.c", "main.c" },
+  malloc = HEAP, calloc = HEAP, realloc = HEAP, free = { "base/mem.c", "main.c", "module.c" },
   strdup = {}, strndup = {},
   strcpy = {}, strcat = {}, sprintf = {}, vsprintf = {}, strncpy = {}, strtok = {}, gets = {},
   atoi = {}, atol = {}, sscanf = {}, rand = {}, gmtime = {}, localtime = {}, strerror = {},

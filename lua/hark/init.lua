@@ -33,11 +33,12 @@ local function check(options)
   if not options.scripts then error("hark.serve: scripts is missing, a directory", 3) end
 end
 
---- Serves a directory of scripts; see docs/guide.md for settings. Runs until the gateway is stopped,
---- or with `run = false` returns it at once: `server:address()`, `:admin()`, `:drain(seconds)`,
---- `:join()`, `:stop()`; it is stopped when it is collected or leaves a `<close>` variable.
+--- Serves a directory of scripts; see docs/guide.md for settings. Runs until the gateway is
+--- stopped, or with `run = false` returns it at once: `server:address()`, `:admin()`,
+--- `:drain(seconds)`, `:join()`, `:stop()`; it is stopped when it is collected or leaves a
+--- `<close>` variable.
 ---
---- `local server <close> = hark.serve { scripts = "handlers", listen = "127.0.0.1:0", run = false }`
+--- `local server <close> = hark.serve { scripts = "handlers", run = false }`
 ---@param options table { scripts, listen, admin, workers, run, degraded }
 ---@return userdata? server nil when a setting or script is wrong
 ---@return string? why
