@@ -440,9 +440,10 @@ describe("a reader who does not read", () => {
     const p = new Poller(`${host().url}/of/close/${name}`);
     assert.equal((await p.once()).text, "ready");
     for (let i = 0; i < 200; i += 50) await burst(`close/${name}`, 50, i);
-    const items = await p.take(3);
-    assert.equal(items[0].event, "hark.gap");
-    assert.deepEqual(items.slice(1).map((i) => JSON.parse(i.data).n), [190, 191]);
+    const seen = [];
+    while (seen.at(-1) !== 199) seen.push(...(await p.take(1)).map((i) => (i.event === "hark.gap" ? "gap" : JSON.parse(i.data).n)));
+    const gap = seen.indexOf("gap"); // the few that were queued for it before it fell behind may come first
+    assert.deepEqual(seen, [...Array.from({ length: gap }, (_, n) => n), "gap", ...Array.from({ length: 10 }, (_, n) => 190 + n)]);
   });
 
   it("on SSE comes back where it was", async (t) => {

@@ -188,8 +188,9 @@ return {
   });
 
   it("keeps timers by name: the new code runs when they are due; a name that is gone is dropped", async () => {
+    const later = 2 * Number(process.env.HARK_TEST_SLOW ?? 1); // seconds, in which the reload has happened
     const app = (word, names) => `
-return { path = "/t", open = function(conn) conn:after(0.6, "a") conn:after(0.6, "b") conn:send("ready") end,
+return { path = "/t", open = function(conn) conn:after(${later}, "a") conn:after(${later}, "b") conn:send("ready") end,
   timers = { ${names.map((n) => `${n} = function(conn) conn:send("${word} ${n}") end`).join(", ")} } }`;
     await withHost({ "t.lua": app("old", ["a", "b"]) }, {}, async (host) => {
       const ws = await openWebSocket(`${host.ws}/t`);
