@@ -27,6 +27,7 @@ static struct hark_session_sub *first_to_read(const struct hark_session *session
 static bool is_subscribed(const struct hark_session *session, const struct hark_session_sub *item);
 static void settle(struct hark_session *session);
 static void on_turn(struct hark_timer *timer);
+static bool has_got(const struct hark_places *cursor, const struct hark_msg *msg);
 
 int hark_backlog_push(struct hark_session *session,
                       const struct hark_sub *sub,
@@ -336,18 +337,21 @@ void hark_backlog_acknowledge(struct hark_session *session,
     if (box == NULL) {
         return;
     }
+    uint64_t passed = box->passed;
     if (sequence != NULL && sequence->position.epoch == box->life) {
         while (box->count > 0 && box->passed < sequence->position.offset) {
             hark_outbox_pop(box);
         }
-        return;
-    }
-    while (box->count > 0) {
-        const struct hark_msg *msg = hark_outbox_at(box, 0);
-        const struct hark_place *place = hark_places_find(cursor, msg->channel_id);
-        if (!hark_msg_is_logged(msg) || place == NULL || !hark_place_covers(place, msg->position)) {
-            return;
+    } else {
+        while (box->count > 0 && has_got(cursor, hark_outbox_at(box, 0))) {
+            hark_outbox_pop(box);
         }
-        hark_outbox_pop(box);
     }
+    hark_stats_add(&session->env->stats->deliveries, box->passed - passed);
+}
+
+static bool has_got(const struct hark_places *cursor, const struct hark_msg *msg)
+{
+    const struct hark_place *place = hark_places_find(cursor, msg->channel_id);
+    return hark_msg_is_logged(msg) && place != NULL && hark_place_covers(place, msg->position);
 }
