@@ -154,6 +154,7 @@ static void on_question(struct hark_mail *mail, void *worker)
         return;
     }
     task->cpu_ms = hark_tasks_vm(leg->target->options.tasks)->limits.load_cpu_ms;
+    task->memory = SIZE_MAX; // it loads whole apps
     ((struct answering *)hark_task_room(task))->leg = leg;
     hark_task_post(task);
 }

@@ -64,6 +64,7 @@ int hark_engine_call(struct hark_script *script,
     };
     hark_buf_init(&call->result, RESULT_MAX);
     task->cpu_ms = script->vm->limits.load_cpu_ms;
+    task->memory = SIZE_MAX; // it loads whole apps
     hark_task_post(task);
     return 0;
 }

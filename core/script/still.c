@@ -81,9 +81,13 @@ int hark_still_limited(lua_State *L)
 
     struct hark_watchdog_outer outer;
     uint32_t budget_ms = vm->limits.load_cpu_ms;
+    size_t allowed = vm->allowed;
+    size_t within = hark_vm_allowance(vm, vm->limits.run_memory);
+    vm->allowed = within < allowed ? within : allowed;
     hark_watchdog_enter(&vm->dog, L, budget_ms, &outer);
     int status = lua_pcall(L, lua_gettop(L) - 4, LUA_MULTRET, 3);
     bool stopped = hark_watchdog_leave(&vm->dog, &outer);
+    vm->allowed = allowed;
     if (stopped) {
         lua_pushnil(L);
         if (status == LUA_OK) {
@@ -92,6 +96,9 @@ int hark_still_limited(lua_State *L)
             lua_pushvalue(L, -2);
         }
         return 2;
+    }
+    if (status == LUA_ERRMEM) {
+        return luaL_error(L, "limit: memory, %d KiB", (int)(vm->limits.run_memory >> 10));
     }
     return status == LUA_OK ? lua_gettop(L) - 3 : lua_error(L);
 }

@@ -190,6 +190,7 @@ struct hark_task *hark_task_new(struct hark_tasks *tasks, const struct hark_task
     task->ops = ops;
     task->serial = tasks->next_serial++;
     task->cpu_ms = tasks->options.vm->limits.run_cpu_ms;
+    task->memory = tasks->options.vm->limits.run_memory;
     task->retired = false;
     task->cancelled = false;
     task->failed = LUA_OK;
@@ -280,7 +281,7 @@ static void run(struct hark_task *task)
     task->state = RUNNING;
     vm->task = task;
     vm->place = NULL;
-    hark_vm_enter(vm, co, task->cpu_ms, &frame);
+    hark_vm_enter(vm, co, task->cpu_ms, task->memory, &frame);
     int status = lua_resume(co, NULL, count, &count);
     bool stopped = hark_vm_leave(vm, &frame);
     vm->task = NULL;

@@ -49,6 +49,7 @@ struct hark_task {
     uint64_t serial; // of this use of the task
     uint32_t index;  // place in the pool
     uint32_t cpu_ms; // budget between two waits
+    size_t memory;   // allowance between two waits; SIZE_MAX: the engine's own work
     bool retired;    // waits give nil, "retired"
     bool cancelled;  // waits raise
     /* private */

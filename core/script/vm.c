@@ -161,12 +161,17 @@ static int panic(lua_State *L)
 
 // --- calls ---
 
-void hark_vm_enter(struct hark_vm *vm, lua_State *L, uint32_t cpu_ms, struct hark_vm_run *ret_run)
+size_t hark_vm_allowance(const struct hark_vm *vm, size_t memory)
+{
+    size_t ceiling = vm->limits.vm_memory;
+    return vm->used < ceiling && ceiling - vm->used > memory ? vm->used + memory : ceiling;
+}
+
+void hark_vm_enter(
+    struct hark_vm *vm, lua_State *L, uint32_t cpu_ms, size_t memory, struct hark_vm_run *ret_run)
 {
     ret_run->allowed = vm->allowed;
-    size_t ceiling = vm->limits.vm_memory;
-    size_t run = vm->limits.run_memory;
-    vm->allowed = vm->used < ceiling && ceiling - vm->used > run ? vm->used + run : ceiling;
+    vm->allowed = hark_vm_allowance(vm, memory);
     vm->starved = false;
     hark_watchdog_enter(&vm->dog, L, cpu_ms, &ret_run->outer);
 }
@@ -195,7 +200,7 @@ int hark_vm_call(struct hark_vm *vm,
         vm->place = place;
     }
     if (running == NULL) {
-        hark_vm_enter(vm, L, cpu_ms, &run);
+        hark_vm_enter(vm, L, cpu_ms, cpu_ms == 0 ? SIZE_MAX : vm->limits.run_memory, &run);
     }
     lua_pushcfunction(L, hark_vm_traceback);
     int handler = lua_gettop(L);

@@ -109,9 +109,15 @@ struct hark_vm_run {
     size_t allowed;
 };
 
-void hark_vm_enter(struct hark_vm *vm, lua_State *L, uint32_t cpu_ms, struct hark_vm_run *ret_run);
+// cpu_ms 0: no limit. memory: what it may add to the state, up to the ceiling (SIZE_MAX: that
+// alone).
+void hark_vm_enter(
+    struct hark_vm *vm, lua_State *L, uint32_t cpu_ms, size_t memory, struct hark_vm_run *ret_run);
 // true: the watchdog stopped it (even if the script swallowed the error).
 bool hark_vm_leave(struct hark_vm *vm, const struct hark_vm_run *run);
+
+// What `used` may not grow over when `memory` more bytes are allowed.
+size_t hark_vm_allowance(const struct hark_vm *vm, size_t memory);
 
 static inline bool hark_vm_is_running(const struct hark_vm *vm)
 {

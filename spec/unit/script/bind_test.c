@@ -79,6 +79,22 @@ static void test_limited(void **state)
            "7,8");
 }
 
+static void test_loading_has_an_allowance(void **state)
+{
+    struct worker *worker = *state;
+    // The engine's own work may take what it needs, a script that is loaded 16 MiB.
+    lua_is(worker, "big = {} for i = 1, 20 do big[i] = ('x'):rep(1 << 20) end return #big", "20");
+    lua_fails(
+        worker,
+        "core.limited('load', function() for i = 21, 60 do big[i] = ('x'):rep(1 << 20) end end)",
+        "limit: memory, 16384 KiB");
+    lua_is(worker,
+           "return core.limited('load', pcall, function() for i = 21, 60 do big[i] = ('x'):rep(1 "
+           "<< 20) end end)",
+           "false,not enough memory");
+    lua_is(worker, "big = nil return 'fine'", "fine");
+}
+
 static void test_spawning(void **state)
 {
     struct worker *worker = *state;
@@ -271,6 +287,7 @@ int main(void)
         TEST(test_host),
         TEST(test_places_that_cannot_wait),
         TEST(test_limited),
+        TEST(test_loading_has_an_allowance),
         TEST(test_spawning),
         TEST(test_slots),
         TEST(test_retiring_a_slot),
