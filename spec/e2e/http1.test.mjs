@@ -466,14 +466,16 @@ describe("limits of the head", () => {
     raw.write(bytes);
     const res = await raw.readResponse();
     assert.ok(statuses.includes(res.status), `${res.status}`);
-    if (res.status === 431) assert.equal(JSON.parse(res.text).error, "head_too_large");
+    assert.equal(JSON.parse(res.text).error, "head_too_large");
     assert.match(res.headers.connection, /close/i);
     await raw.closed();
   };
 
   it("one long field is 431", () => refused(get("/hello", `X: ${"y".repeat(17000)}\r\n`), [431]));
   it("many fields are 431", () => refused(get("/hello", "X: y\r\n".repeat(200)), [431]));
-  it("a long target is 414 or 431", () => refused(get(`/${"y".repeat(17000)}`), [414, 431]));
+  it("a long target is 414", async () => {
+    for (const length of [9000, 17000]) await refused(get(`/${"y".repeat(length)}`), [414]);
+  });
   it("a head that never ends is 431 as soon as it is over", () =>
     refused(`GET /hello HTTP/1.1\r\nHost: a\r\nX: ${"y".repeat(17000)}`, [431]));
   it("just under the limit is fine", async (t) => {

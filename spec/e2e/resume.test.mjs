@@ -446,6 +446,25 @@ describe("grace", () => {
     assert.equal(again.session, first.session);
   });
 
+  it("lets a newer connection of the session replace the older, on which nothing more arrives", async (t) => {
+    const name = fresh();
+    const older = await tidy(t, openWebSocket(`${host().ws}/graced/${name}`));
+    older.send("hi");
+    assert.equal(await older.next(), "heard hi");
+    const newer = await tidy(t, openWebSocket(`${host().ws}/graced/${name}?session=${older.session}`));
+    assert.deepEqual(await older.closed(), { code: 1008, reason: "replaced" });
+    await host().publish(`log/${name}`, "for the newer");
+    assert.equal(await newer.next(), "for the newer");
+    const sse = await tidy(t, SseStream.open(host().port, `/graced/${name}?session=${older.session}`));
+    assert.deepEqual(await newer.closed(), { code: 1008, reason: "replaced" });
+    await host().publish(`log/${name}`, "for the stream");
+    assert.equal((await sse.next()).data, "for the stream");
+    const last = await tidy(t, openWebSocket(`${host().ws}/graced/${name}?session=${older.session}`));
+    assert.equal(await sse.ended(), "clean");
+    last.send("hi");
+    assert.equal(await last.next(), "heard hi");
+  });
+
   it("is not for a client that said goodbye: close code 1000 ends it at once", async () => {
     const name = fresh();
     const ws = await openWebSocket(`${host().ws}/graced/${name}`);

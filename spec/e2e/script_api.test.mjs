@@ -112,6 +112,7 @@ return {
       local sub, why2 = conn:join("log/late")
       hark.publish("log/late", tostring(ok) .. " " .. tostring(why) .. " " .. tostring(sub) .. " " .. tostring(why2))
     end },
+  { path = "/closed", open = function() return nil, "we are full" end },
   { path = "/refuse-data", message = function(conn, text)
       local ok = pcall(function()
         if text == "function" then conn.data.f = function() end end
@@ -377,6 +378,18 @@ describe("the life of a connection", () => {
     full.socket._socket.pause();
     full.send("go");
     assert.equal(await log.next(), "full");
+  });
+});
+
+describe("open", () => {
+  it("may refuse with nil and a reason, which every transport tells", async (t) => {
+    const client = await ws(t, "/closed");
+    assert.deepEqual(await client.closed(), { code: 1008, reason: "we are full" });
+    const sse = await request(`${host().url}/closed`, { headers: { accept: "text/event-stream" } });
+    assert.deepEqual([sse.status, sse.text], [403, '{"error":"we are full"}']);
+    const poll = await request(`${host().url}/closed`);
+    assert.equal(poll.status, 410);
+    assert.deepEqual(poll.json(), { error: "session_closed", code: 1008, reason: "we are full" });
   });
 });
 
