@@ -463,7 +463,7 @@ static void run(struct rig *rig, uint32_t seed)
 static void test_random_acts(void **state)
 {
     (void)state;
-    const char *one = getenv("HARK_STRESS_SEED");
+    const char *one = getenv("HARK_SEED");
     uint32_t first = one == NULL ? 1 : (uint32_t)strtoul(one, NULL, 10);
     uint32_t count = one == NULL ? RUNS : 1;
     for (uint32_t seed = first; seed < first + count; seed++) {
