@@ -18,6 +18,7 @@
 #include "io/listener.h"
 #include "script/settings.h"
 
+#define SETTLE_ROUNDS    3
 #define ADDRESSES_MAX    16
 #define ADDRESS_TEXT_MAX 128
 
@@ -313,7 +314,11 @@ void hark_gateway_free(struct hark_gateway *gateway)
         return;
     }
     stop_workers(gateway);
-    for (unsigned i = 0; gateway->workers != NULL && i < gateway->settings.workers; i++) {
+    unsigned count = gateway->workers != NULL ? gateway->settings.workers : 0;
+    for (unsigned i = 0; i < SETTLE_ROUNDS * count; i++) { // questions between workers go home
+        hark_worker_settle(gateway->workers[i % count]);
+    }
+    for (unsigned i = 0; i < count; i++) {
         hark_worker_free(gateway->workers[i]);
     }
     hark_mem_free(gateway->workers);

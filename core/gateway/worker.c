@@ -257,13 +257,17 @@ void hark_worker_join(struct hark_worker *worker)
     (void)pthread_join(worker->thread, NULL);
 }
 
+void hark_worker_settle(struct hark_worker *worker)
+{
+    if (worker != NULL && worker->mailbox != NULL) {
+        (void)hark_mailbox_drain(worker->mailbox, SIZE_MAX);
+    }
+}
+
 void hark_worker_free(struct hark_worker *worker)
 {
     if (worker == NULL) {
         return;
-    }
-    if (worker->mailbox != NULL) { // a late order, while all that it concerns is there
-        (void)hark_mailbox_drain(worker->mailbox, SIZE_MAX);
     }
     hark_script_free(worker->script);
     hark_static_free(worker->files);

@@ -30,7 +30,9 @@ struct hark_worker_options {
 HARK_MUSTCHECK int hark_worker_new(const struct hark_worker_options *options,
                                    struct hark_worker **ret);
 HARK_MUSTCHECK int hark_worker_start(struct hark_worker *worker); // starts the thread
-void hark_worker_join(struct hark_worker *worker);                // waits for its end
+// Delivers what mail has come too late, while all workers are still whole. After join.
+void hark_worker_settle(struct hark_worker *worker);
+void hark_worker_join(struct hark_worker *worker); // waits for its end
 void hark_worker_free(struct hark_worker *worker); // joined or never started; accepts NULL
 
 // --- orders, from any thread ---

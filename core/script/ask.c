@@ -24,6 +24,7 @@
 
 struct hark_asker {
     struct hark_asker_options options;
+    bool is_closed;
 };
 
 struct ask;
@@ -76,6 +77,11 @@ int hark_asker_new(const struct hark_asker_options *options, struct hark_asker *
     options->askers[options->worker] = asker;
     *ret = asker;
     return 0;
+}
+
+void hark_asker_close(struct hark_asker *asker)
+{
+    asker->is_closed = true;
 }
 
 void hark_asker_free(struct hark_asker *asker)
@@ -147,6 +153,11 @@ static void on_question(struct hark_mail *mail, void *worker)
 {
     (void)worker;
     struct leg *leg = HARK_CONTAINER_OF(mail, struct leg, mail);
+    if (leg->target->is_closed) {
+        leg->status = HARK_ECLOSED;
+        go_home(leg);
+        return;
+    }
     struct hark_task *task = hark_task_new(leg->target->options.tasks, &ANSWER_OPS);
     if (task == NULL) {
         leg->status = HARK_ENOMEM;

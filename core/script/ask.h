@@ -23,6 +23,8 @@ struct hark_asker_options {
 
 HARK_MUSTCHECK int hark_asker_new(const struct hark_asker_options *options,
                                   struct hark_asker **ret);
+// The worker stops: from now on questions are answered with "closed".
+void hark_asker_close(struct hark_asker *asker);
 void hark_asker_free(
     struct hark_asker *asker); // after its mailbox was drained for good; accepts NULL
 

@@ -391,4 +391,5 @@ void hark_script_stop(struct hark_script *script)
 {
     hark_dispatch_stop(script);
     hark_request_stop(script);
+    hark_asker_close(script->asker);
 }
