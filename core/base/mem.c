@@ -10,11 +10,9 @@
 
 static _Thread_local size_t countdown = SIZE_MAX;
 
-static bool is_failing(void);
-
 void *hark_mem_alloc(size_t size)
 {
-    if (HARK_UNLIKELY(is_failing())) {
+    if (HARK_UNLIKELY(hark_mem_is_failing())) {
         return NULL;
     }
     return malloc(size == 0 ? 1 : size);
@@ -22,7 +20,7 @@ void *hark_mem_alloc(size_t size)
 
 void *hark_mem_zalloc(size_t size)
 {
-    if (HARK_UNLIKELY(is_failing())) {
+    if (HARK_UNLIKELY(hark_mem_is_failing())) {
         return NULL;
     }
     return calloc(1, size == 0 ? 1 : size);
@@ -39,7 +37,7 @@ void *hark_mem_array(size_t count, size_t size)
 
 void *hark_mem_realloc(void *ptr, size_t size)
 {
-    if (HARK_UNLIKELY(is_failing())) {
+    if (HARK_UNLIKELY(hark_mem_is_failing())) {
         return NULL;
     }
     return realloc(ptr, size == 0 ? 1 : size);
@@ -71,7 +69,7 @@ void hark_mem_fail_after(size_t count)
     countdown = count;
 }
 
-static bool is_failing(void)
+bool hark_mem_is_failing(void)
 {
     if (HARK_LIKELY(countdown == SIZE_MAX)) {
         return false;

@@ -28,5 +28,7 @@ void hark_mem_free(void *ptr);
 
 // Tests: the allocation after `count` more ones fails, once; SIZE_MAX turns it off. Thread-local.
 void hark_mem_fail_after(size_t count);
+// For allocators above this one: counts one allocation; true: it is the one that has to fail.
+bool hark_mem_is_failing(void);
 
 #endif

@@ -17,6 +17,8 @@
 #define TRACEBACK_MARK "\nstack traceback:\n"
 
 static void *allocate(void *ud, void *ptr, size_t old_size, size_t new_size);
+static void *resize(struct hark_vm *vm, void *ptr, size_t held, size_t size);
+static void free_block(struct hark_vm *vm, void *ptr, size_t held);
 static int set_up(lua_State *L);
 static int panic(lua_State *L);
 static void warn(void *ud, const char *message, int to_be_continued);
@@ -45,8 +47,10 @@ int hark_vm_new(const struct hark_vm_options *options,
     vm->owner = options->owner;
     vm->scratch = options->scratch;
     vm->allowed = vm->limits.vm_memory;
+    hark_pool_init(&vm->pool);
     vm->L = lua_newstate(allocate, vm);
     if (vm->L == NULL) {
+        hark_pool_deinit(&vm->pool);
         hark_mem_free(vm);
         return HARK_ENOMEM;
     }
@@ -72,6 +76,7 @@ void hark_vm_free(struct hark_vm *vm)
     hark_watchdog_deinit(&vm->dog);
     vm->allowed = SIZE_MAX;
     lua_close(vm->L);
+    hark_pool_deinit(&vm->pool);
     hark_mem_free(vm);
 }
 
@@ -111,7 +116,7 @@ static void *allocate(void *ud, void *ptr, size_t old_size, size_t new_size)
     size_t held = ptr == NULL ? 0 : old_size; // for a new block old_size tells its type
     if (new_size == 0) {
         vm->used -= held;
-        hark_mem_free(ptr);
+        free_block(vm, ptr, held);
         return NULL;
     }
     if (new_size > held) {
@@ -121,15 +126,41 @@ static void *allocate(void *ud, void *ptr, size_t old_size, size_t new_size)
             return NULL;
         }
     }
-    void *block = hark_mem_realloc(ptr, new_size);
+    void *block = resize(vm, ptr, held, new_size);
     if (block == NULL) {
-        if (new_size > held) {
+        bool stays = held <= HARK_POOL_MAX || new_size > HARK_POOL_MAX; // where it came from
+        if (new_size > held || !stays) {
             return NULL;
         }
-        block = ptr; // Lua counts on it that a block can shrink
+        block = ptr; // Lua hardly expects that a block cannot shrink
     }
     vm->used = vm->used - held + new_size;
     return block;
+}
+
+static void *resize(struct hark_vm *vm, void *ptr, size_t held, size_t size)
+{
+    if (held > HARK_POOL_MAX && size > HARK_POOL_MAX) {
+        return hark_mem_realloc(ptr, size);
+    }
+    if (held > 0 && hark_pool_is_same(held, size)) {
+        return ptr;
+    }
+    void *block = size > HARK_POOL_MAX ? hark_mem_alloc(size) : hark_pool_alloc(&vm->pool, size);
+    if (block != NULL && held > 0) {
+        memcpy(block, ptr, held < size ? held : size);
+        free_block(vm, ptr, held);
+    }
+    return block;
+}
+
+static void free_block(struct hark_vm *vm, void *ptr, size_t held)
+{
+    if (held > HARK_POOL_MAX) {
+        hark_mem_free(ptr);
+    } else if (held > 0) {
+        hark_pool_free(&vm->pool, ptr, held);
+    }
 }
 
 // Lua reports errors in __close and __gc only here.

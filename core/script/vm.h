@@ -17,6 +17,7 @@
 
 #include "base/attr.h"
 #include "base/buf.h"
+#include "base/pool.h"
 #include "script/watchdog.h"
 
 #if LUA_VERSION_NUM < 504
@@ -48,10 +49,11 @@ struct hark_vm {
     size_t used; // bytes held now
     struct hark_watchdog dog;
     /* private */
-    size_t allowed;   // `used` may not grow over this
-    bool starved;     // the allocator refused something in this run
-    unsigned closing; // coroutines closing one another (script/coroutine)
-    size_t warned;    // bytes in `warning`
+    struct hark_pool pool; // Lua's small blocks
+    size_t allowed;        // `used` may not grow over this
+    bool starved;          // the allocator refused something in this run
+    unsigned closing;      // coroutines closing one another (script/coroutine)
+    size_t warned;         // bytes in `warning`
     char warning[256];
 };
 

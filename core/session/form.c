@@ -218,26 +218,25 @@ static int join(struct hark_session_env *env,
                 const struct hark_form_list *list,
                 struct hark_chunk **ret_chunk)
 {
-    struct hark_bytes *bytes = NULL;
+    struct hark_chunk *chunk = NULL;
     int status = 0;
     if (list->count == 1) {
+        struct hark_bytes *bytes = NULL;
         status = whole(env, ops, list->msgs[0], &bytes);
-        if (status == 0) {
-            (void)hark_bytes_ref(bytes);
-        }
+        chunk = status == 0 ? hark_chunk_new(hark_bytes_ref(bytes)) : NULL;
     } else {
         struct hark_buf *block = &env->block;
         for (size_t i = 0; i < list->count && status == 0; i++) {
             status = hark_form_append(env, ops, list->msgs[i], NULL, block);
         }
-        bytes = status == 0 ? hark_bytes_copy(hark_buf_slice(block)) : NULL;
+        chunk = status == 0 ? hark_chunk_copy(hark_buf_slice(block)) : NULL;
         hark_form_reuse(block);
     }
     if (status != 0) {
         return status;
     }
-    *ret_chunk = hark_chunk_new(bytes);
-    return *ret_chunk == NULL ? HARK_ENOMEM : 0;
+    *ret_chunk = chunk;
+    return chunk == NULL ? HARK_ENOMEM : 0;
 }
 
 // The cached form of one message, made if this worker is the first to need it. Borrowed from msg.
