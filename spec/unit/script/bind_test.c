@@ -83,14 +83,15 @@ static void test_loading_has_an_allowance(void **state)
 {
     struct worker *worker = *state;
     // The engine's own work may take what it needs, a script that is loaded 16 MiB.
-    lua_is(worker, "big = {} for i = 1, 20 do big[i] = ('x'):rep(1 << 20) end return #big", "20");
-    lua_fails(
-        worker,
-        "core.limited('load', function() for i = 21, 60 do big[i] = ('x'):rep(1 << 20) end end)",
-        "limit: memory, 16384 KiB");
+    lua_is(worker, "big = {} for i = 1, 20 do big[i] = ('x'):rep(1024):rep(1024) end return #big",
+           "20");
+    lua_fails(worker,
+              "core.limited('load', function() for i = 21, 60 do big[i] = "
+              "('x'):rep(1024):rep(1024) end end)",
+              "limit: memory, 16384 KiB");
     lua_is(worker,
-           "return core.limited('load', pcall, function() for i = 21, 60 do big[i] = ('x'):rep(1 "
-           "<< 20) end end)",
+           "return core.limited('load', pcall, function() for i = 21, 60 do "
+           "big[i] = ('x'):rep(1024):rep(1024) end end)",
            "false,not enough memory");
     lua_is(worker, "big = nil return 'fine'", "fine");
 }
