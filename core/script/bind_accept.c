@@ -272,7 +272,7 @@ static int attach(lua_State *L)
     const struct hark_conn_handle *handle = hark_conn_check(L, 2);
     struct hark_accept accept = {.kind = HARK_TRANSPORT_LONGPOLL};
     if (handle->conn != NULL) {
-        (void)read_options(L, "attach", handle->conn->slot, &accept);
+        (void)read_options(L, "attach", hark_conn_slot(handle->conn), &accept);
     }
     struct hark_session *session = NULL;
     struct hark_exchange *exchange = take_for(L, &session);

@@ -192,8 +192,8 @@ static int send_to(lua_State *L, struct hark_conn *conn, int options)
     if (HARK_UNLIKELY(hark_slice_starts(draft.event, HARK_LIT("hark.")))) {
         return HARK_EINVAL; // nothing shall pass for a notice of the engine
     }
-    draft.payload =
-        hark_event_payload(L, 2, conn->slot, &conn->slot->script->payload, &draft.flags);
+    draft.payload = hark_event_payload(L, 2, hark_conn_slot(conn),
+                                       &hark_conn_slot(conn)->script->payload, &draft.flags);
     return hark_session_send(conn->session, &draft);
 }
 
@@ -253,7 +253,7 @@ static int close_conn(lua_State *L)
 // A name that the code which runs does not know is a slip of the pen.
 static void check_timer(lua_State *L, const struct hark_conn *conn, int name)
 {
-    const struct hark_slot *slot = conn->slot;
+    const struct hark_slot *slot = hark_conn_slot(conn);
     if (conn->run == NULL || conn->run->generation != slot->generation) {
         return;
     }
@@ -326,7 +326,7 @@ static int push_answer(lua_State *L, struct hark_pending *pending)
     if (handle->conn == NULL) {
         return closed(L);
     }
-    const struct hark_slot *slot = handle->conn->slot;
+    const struct hark_slot *slot = hark_conn_slot(handle->conn);
     struct hark_slice data = hark_slice(pending->bytes, pending->len);
     struct hark_json_error why;
     if (slot->codec == HARK_SLOT_JSON) {

@@ -76,7 +76,7 @@ static int conn_slot(lua_State *L)
     if (handle->conn == NULL) {
         lua_pushnil(L);
     } else {
-        hark_slot_push_self(L, handle->conn->slot);
+        hark_slot_push_self(L, hark_conn_slot(handle->conn));
     }
     return 1;
 }
@@ -146,9 +146,9 @@ static void push_about(lua_State *L, struct hark_conn *conn)
     lua_setfield(L, -2, "transport");
     lua_pushlstring(L, ip, hark_session_peer_text(conn->session, ip));
     lua_setfield(L, -2, "ip");
-    lua_pushstring(L, conn->slot->app);
+    lua_pushstring(L, hark_conn_slot(conn)->app);
     lua_setfield(L, -2, "app");
-    lua_pushstring(L, conn->slot->path);
+    lua_pushstring(L, hark_conn_slot(conn)->path);
     lua_setfield(L, -2, "path");
     lua_pushinteger(L, (lua_Integer)hark_session_backlog(conn->session));
     lua_setfield(L, -2, "backlog");

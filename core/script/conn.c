@@ -18,6 +18,7 @@
 const char hark_conn_metatable = 0;
 static const char read_only_key;
 
+static lua_Integer key_of(const struct hark_conn *conn);
 static int forget(lua_State *L);
 static void push_read_only(lua_State *L);
 static int refuse_new_key(lua_State *L);
@@ -25,7 +26,7 @@ static int refuse_new_key(lua_State *L);
 struct hark_conn *
 hark_conn_new(struct hark_slot *slot, struct hark_session *session, struct hark_slice packed)
 {
-    if (packed.len > UINT32_MAX) {
+    if (packed.len > UINT16_MAX) {
         return NULL;
     }
     struct hark_conn *conn = hark_mem_zalloc(sizeof(*conn) + packed.len);
@@ -33,10 +34,8 @@ hark_conn_new(struct hark_slot *slot, struct hark_session *session, struct hark_
         return NULL;
     }
     conn->session = session;
-    conn->slot = slot;
-    conn->serial = hark_session_serial(session);
     conn->version = slot->version;
-    conn->packed_len = (uint32_t)packed.len;
+    conn->packed_len = (uint16_t)packed.len;
     if (packed.len > 0) {
         memcpy(conn->packed, packed.ptr, packed.len);
     }
@@ -52,8 +51,18 @@ void hark_conn_free(struct hark_script *script, struct hark_conn *conn)
         hark_vm_ignore(hark_vm_call(script->vm, forget, conn, 0, NULL, NULL));
     }
     hark_list_remove(&conn->ready);
-    hark_slot_leave(conn->slot);
+    hark_slot_leave(hark_conn_slot(conn));
     hark_mem_free(conn);
+}
+
+struct hark_slot *hark_conn_slot(const struct hark_conn *conn)
+{
+    return hark_session_endpoint(conn->session);
+}
+
+static lua_Integer key_of(const struct hark_conn *conn)
+{
+    return (lua_Integer)hark_session_serial(conn->session);
 }
 
 static int forget(lua_State *L)
@@ -61,16 +70,16 @@ static int forget(lua_State *L)
     struct hark_conn *conn = lua_touserdata(L, 1);
     struct hark_script *script = hark_script_of(L);
     lua_rawgeti(L, LUA_REGISTRYINDEX, script->weak_ref);
-    if (lua_rawgeti(L, -1, (lua_Integer)conn->serial) == LUA_TUSERDATA) {
+    if (lua_rawgeti(L, -1, key_of(conn)) == LUA_TUSERDATA) {
         struct hark_conn_handle *handle = lua_touserdata(L, -1);
         handle->conn = NULL;
         lua_pushnil(L);
-        lua_rawseti(L, -3, (lua_Integer)conn->serial);
+        lua_rawseti(L, -3, key_of(conn));
     }
     if (conn->is_strong) {
         lua_rawgeti(L, LUA_REGISTRYINDEX, script->strong_ref);
         lua_pushnil(L);
-        lua_rawseti(L, -2, (lua_Integer)conn->serial);
+        lua_rawseti(L, -2, key_of(conn));
     }
     return 0;
 }
@@ -94,7 +103,7 @@ void hark_conn_push(lua_State *L, struct hark_conn *conn)
     const struct hark_script *script = hark_script_of(L);
     lua_rawgeti(L, LUA_REGISTRYINDEX, script->weak_ref);
     if (HARK_LIKELY(conn->has_handle)) {
-        if (lua_rawgeti(L, -1, (lua_Integer)conn->serial) == LUA_TUSERDATA) {
+        if (lua_rawgeti(L, -1, key_of(conn)) == LUA_TUSERDATA) {
             lua_replace(L, -2);
             return;
         }
@@ -102,11 +111,11 @@ void hark_conn_push(lua_State *L, struct hark_conn *conn)
     }
     struct hark_conn_handle *handle = lua_newuserdatauv(L, sizeof(*handle), HARK_CONN_VALUES);
     handle->conn = conn;
-    handle->serial = conn->serial;
+    handle->serial = hark_session_serial(conn->session);
     lua_rawgetp(L, LUA_REGISTRYINDEX, &hark_conn_metatable);
     lua_setmetatable(L, -2);
     lua_pushvalue(L, -1);
-    lua_rawseti(L, -3, (lua_Integer)conn->serial);
+    lua_rawseti(L, -3, key_of(conn));
     conn->has_handle = true;
     lua_replace(L, -2);
 }
@@ -138,7 +147,7 @@ void hark_conn_hold(lua_State *L, struct hark_conn *conn)
     }
     lua_rawgeti(L, LUA_REGISTRYINDEX, hark_script_of(L)->strong_ref);
     lua_pushvalue(L, -2);
-    lua_rawseti(L, -2, (lua_Integer)conn->serial);
+    lua_rawseti(L, -2, key_of(conn));
     lua_pop(L, 1);
     conn->is_strong = true;
 }

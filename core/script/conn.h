@@ -9,6 +9,7 @@
 #define HARK_SCRIPT_CONN_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include <lua.h>
@@ -24,24 +25,27 @@ struct hark_script;
 struct hark_session;
 struct hark_slot;
 
+// What an idle session costs in this layer. Its slot and its serial are found by its session, which
+// outlives it.
 struct hark_conn {
     struct hark_session *session;
-    struct hark_slot *slot;
-    uint64_t serial;
     struct hark_run *run;        // the handler that runs or waits; NULL: none
     struct hark_queue *queue;    // events behind it; NULL: none
     struct hark_pending *asking; // conn:request waits for the next message
     struct hark_list ready;      // in hark_script.ready
     uint32_t version;            // of the code its data is for
-    uint8_t todo;                // set of enum hark_conn_todo: what is still to be called
-    bool is_held;                // the session hands over no message
-    bool is_stepping;            // dispatch is at work on it
-    bool is_opened;              // open has begun: close will be called
-    bool has_handle;             // a Lua handle was made (it may be gone again)
-    bool is_strong;
-    uint32_t packed_len;
+    uint16_t packed_len;
+    uint8_t todo;         // set of enum hark_conn_todo: what is still to be called
+    bool is_held : 1;     // the session hands over no message
+    bool is_stepping : 1; // dispatch is at work on it
+    bool is_opened : 1;   // open has begun: close will be called
+    bool is_over : 1;     // closed: the record goes when dispatch has let go of it
+    bool has_handle : 1;  // a Lua handle was made (it may be gone again)
+    bool is_strong : 1;
     char packed[]; // params and query, packed values
 };
+
+_Static_assert(offsetof(struct hark_conn, packed) == 56, "an idle session stays small");
 
 enum hark_conn_todo { HARK_CONN_OPEN = 1, HARK_CONN_DRAIN = 2, HARK_CONN_CLOSE = 4 };
 
@@ -59,11 +63,14 @@ struct hark_conn_handle {
     uint64_t serial;
 };
 
-// `packed` holds two values: params and query. NULL: no memory.
+// `packed` holds two values: params and query. NULL: no memory, or more than 64 KiB of them.
 HARK_MUSTCHECK struct hark_conn *
 hark_conn_new(struct hark_slot *slot, struct hark_session *session, struct hark_slice packed);
-// The session is released: handles learn of it. Not from inside a run of this connection.
+// The session goes at the end of this turn: handles learn of it. Not from inside a run of this
+// connection.
 void hark_conn_free(struct hark_script *script, struct hark_conn *conn);
+
+struct hark_slot *hark_conn_slot(const struct hark_conn *conn);
 
 // --- inside Lua ---
 // What scripts, logs and operators call a connection: 16 hex digits made of the serial, never the

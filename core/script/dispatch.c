@@ -183,7 +183,7 @@ static void on_close(void *ctx, struct hark_session *session, uint16_t code, str
         conn->asking = NULL;
         hark_pending_done(asking, HARK_ECLOSED);
     }
-    if (!hark_slot_has(conn->slot, HARK_SLOT_CLOSE) || !conn->is_opened ||
+    if (!hark_slot_has(hark_conn_slot(conn), HARK_SLOT_CLOSE) || !conn->is_opened ||
         hark_queue_push(conn, &input) != 0) {
         conn->todo |= HARK_CONN_CLOSE;
     }
@@ -195,7 +195,7 @@ static void on_close(void *ctx, struct hark_session *session, uint16_t code, str
 static bool
 later(struct hark_script *script, struct hark_conn *conn, const struct hark_run_input *input)
 {
-    if (conn == NULL || !hark_slot_has(conn->slot, input->kind) ||
+    if (conn == NULL || !hark_slot_has(hark_conn_slot(conn), input->kind) ||
         hark_queue_push(conn, input) != 0) {
         return false;
     }
@@ -237,7 +237,7 @@ static void step(struct hark_script *script, struct hark_conn *conn)
     }
     conn->is_stepping = true;
     while (conn->run == NULL && start_next(conn)) {
-        if (conn->session == NULL) {
+        if (conn->is_over) {
             hark_conn_free(script, conn);
             return;
         }
@@ -297,7 +297,8 @@ static bool start_next(struct hark_conn *conn)
 static void start(struct hark_conn *conn, const struct hark_run_input *input, void *owned)
 {
     struct hark_run_result result = {.outcome = HARK_OUTCOME_OK};
-    if (hark_slot_has(conn->slot, input->kind) && !conn->slot->script->stopping) {
+    if (hark_slot_has(hark_conn_slot(conn), input->kind) &&
+        !hark_conn_slot(conn)->script->stopping) {
         if (hark_run_start(conn, input, owned) == 0) {
             return;
         }
@@ -316,7 +317,7 @@ static void on_run_ended(struct hark_conn *conn, const struct hark_run *run)
     struct hark_script *script = run->slot->script;
     finish(conn, &run->input, &run->result);
     if (!conn->is_stepping) { // it had waited
-        if (conn->session == NULL) {
+        if (conn->is_over) {
             hark_conn_free(script, conn);
         } else {
             step(script, conn);
@@ -407,7 +408,7 @@ static void finish(struct hark_conn *conn,
     case HARK_SLOT_CLOSE:
         hark_transform_leave(conn);
         hark_session_set_data(session, NULL);
-        conn->session = NULL; // the record goes when dispatch has let go of it
+        conn->is_over = true;
         hark_session_release(session);
         break;
     case HARK_SLOT_ATTACH:

@@ -50,7 +50,7 @@ struct hark_conn *hark_run_conn(struct hark_task *task)
 
 int hark_run_start(struct hark_conn *conn, const struct hark_run_input *input, void *owned)
 {
-    struct hark_slot *slot = conn->slot;
+    struct hark_slot *slot = hark_conn_slot(conn);
     struct hark_task *task = hark_task_new(slot->script->tasks, &ops);
     if (task == NULL) {
         return HARK_ENOMEM;
@@ -228,8 +228,9 @@ static int upgrade_first(lua_State *L)
     }
     if (status != LUA_OK) {
         char reference[HARK_REPORT_REFERENCE_MAX];
-        const struct hark_slot_error error = {
-            .place = "upgrade", .session = run->conn->serial, .text = hark_args_slice(L, -1)};
+        const struct hark_slot_error error = {.place = "upgrade",
+                                              .session = hark_session_serial(run->conn->session),
+                                              .text = hark_args_slice(L, -1)};
         hark_slot_report(slot, &error, reference);
         hark_stats_add(&slot->script->stats->handler_errors, 1);
         hark_conn_data_restore(L, handle, &saved);
@@ -284,8 +285,9 @@ static void ended(struct hark_task *task, int status, struct hark_slice text)
     char reference[HARK_REPORT_REFERENCE_MAX];
     run->result.status = status;
     if (status != 0) {
-        const struct hark_slot_error error = {
-            .place = place_of(run->input.kind), .session = conn->serial, .text = text};
+        const struct hark_slot_error error = {.place = place_of(run->input.kind),
+                                              .session = hark_session_serial(conn->session),
+                                              .text = text};
         hark_slot_report(run->slot, &error, reference);
         run->result.outcome = HARK_OUTCOME_FAILED;
         run->result.text = hark_slice_text(reference);

@@ -432,7 +432,7 @@ static struct hark_transform *find_variant(lua_State *L, struct hark_slot *slot)
 // view of that key; on the slot's own when there is no room for another.
 static struct hark_transform *assign(lua_State *L, struct hark_conn *conn)
 {
-    struct hark_slot *slot = conn->slot;
+    struct hark_slot *slot = hark_conn_slot(conn);
     hark_slot_push(L, slot, HARK_SLOT_KEY);
     hark_conn_push(L, conn);
     lua_call(L, 1, 1);
@@ -478,7 +478,7 @@ static int assign_still(lua_State *L)
 
 void hark_transform_assign(lua_State *L, struct hark_conn *conn)
 {
-    if (hark_slot_has(conn->slot, HARK_SLOT_KEY)) {
+    if (hark_slot_has(hark_conn_slot(conn), HARK_SLOT_KEY)) {
         lua_pushcfunction(L, assign_still);
         lua_pushlightuserdata(L, conn);
         lua_call(L, 1, 0);
