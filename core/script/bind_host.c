@@ -5,6 +5,7 @@
 #include "script/bind.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -72,6 +73,12 @@ static struct hark_log_field field_of(lua_State *L)
     return HARK_F_SLICE(key, hark_slice(text, len));
 }
 
+// The same line for the same fields, whatever order a table has.
+static int by_key(const void *a, const void *b)
+{
+    return strcmp(((const struct hark_log_field *)a)->key, ((const struct hark_log_field *)b)->key);
+}
+
 static int log_line(lua_State *L)
 {
     enum hark_log_level level = (enum hark_log_level)lua_tointeger(L, lua_upvalueindex(1));
@@ -95,6 +102,7 @@ static int log_line(lua_State *L)
             lua_pushvalue(L, -2); // what the field points to stays below
         }
     }
+    qsort(fields, count, sizeof(fields[0]), by_key);
     fields[count] = (struct hark_log_field){NULL, HARK_LOG_END, {.u = 0}};
     hark_log_write(level, event, fields);
     return 0;

@@ -72,6 +72,16 @@ describe("a look at the script directory", function()
     end
   end)
 
+  it("shows the author's frames of an error, and none of the engine's", function()
+    local text = "local function inner() error('no') end\nlocal function outer() inner() end\nouter()"
+    local why = see({ ["a.lua"] = text }).refused[1].error
+    assert.matches("^a.lua:1: no", why)
+    assert.matches("a.lua:2: in", why)
+    assert.is_nil(why:find("hark/engine", 1, true))
+    why = see({ ["a.lua"] = 'local x = require("x") return x', ["lib/x.lua"] = "return {" }).refused[1].error
+    assert.matches("^lib/x.lua:1: [^\n]*\nstack traceback:\n\ta.lua:1: in", why)
+  end)
+
   it("says a refused app once, and again only when its content changes", function()
     local bad = { ["a.lua"] = "return {" }
     local known = see(bad).known

@@ -71,6 +71,19 @@ local function stand_in(name, first)
   return {}
 end
 
+-- An error as its author wants to see it: without the engine's own frames.
+local function own_part(problem)
+  local lines = {}
+  for line in tostring(problem):gmatch("[^\n]+") do
+    local ours = line:find("/hark/engine/", 1, true) or line:find("^%s*%[C%]: in %?")
+      or line:find("^%s*%(%.%.%.tail calls%.%.%.%)") or line:find("hark.core.limited", 1, true)
+      or line:find("in function 'xpcall'", 1, true) or line:find("in function 'error'", 1, true)
+    if not ours then lines[#lines + 1] = line end
+  end
+  if lines[#lines] == "stack traceback:" then lines[#lines] = nil end
+  return table.concat(lines, "\n")
+end
+
 local function traced(chunk)
   local ok, value = xpcall(chunk, debug.traceback)
   if ok then return value end
@@ -83,7 +96,7 @@ local function evaluate(app)
     declare = true, stand_in = stand_in,
     load = function(chunk) return core.limited("load", traced, chunk) end,
   })
-  if why then return nil, why end
+  if why then return nil, own_part(why) end
   sandbox.complete(app)
   local described, problem = script.describe(value)
   if not described then return nil, ("%s: %s"):format(app.main, problem) end
