@@ -154,10 +154,10 @@ static size_t fill_batch(struct hark_flush *flush)
     size_t count = 0;
     size_t room = 0;
     struct iovec *pieces = NULL;
+    struct hark_list *node = NULL;
     flush->joined = 0;
-    while (!hark_list_is_empty(&flush->queued) &&
-           (pieces = hark_uring_room(flush->uring, &room)) != NULL) {
-        struct hark_list *node = hark_list_pop(&flush->queued);
+    while ((pieces = hark_uring_room(flush->uring, &room)) != NULL &&
+           (node = hark_list_pop(&flush->queued)) != NULL) {
         struct hark_flush_item *item = HARK_CONTAINER_OF(node, struct hark_flush_item, node);
         size_t used = describe(flush, item, pieces, room < PIECES_MAX ? room : PIECES_MAX);
         if (used == 0) {
