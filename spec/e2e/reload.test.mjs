@@ -141,6 +141,39 @@ describe("a good save", () => {
     });
   });
 
+  it("is one picture also when a link is swapped under it, as Kubernetes does it", async () => {
+    const app = `local w = require("word") return { path = "/a", method = "GET", respond = function() return 200, w end }`;
+    await withHost({ "..1/a.lua": app, "..1/lib/word.lua": `return "one"`, "b.lua": `return { path = "/b", respond = function() return 200 end }` }, {}, async (host) => {
+      await host.link("..1", "..data");
+      await host.link("..data/lib", "lib");
+      await host.link("..data/a.lua", "a.lua");
+      await host.reloaded("a");
+      assert.equal((await request(`${host.url}/a`)).text, "one");
+      await host.put("..2/lib/word.lua", `return "two"`);
+      await host.put("..2/a.lua", app.replace("200, w", `200, w .. " more"`));
+      await host.link("..2", "..data");
+      await host.reloaded("a");
+      assert.equal((await request(`${host.url}/a`)).text, "two more");
+    });
+  });
+
+  it("after many saves and signals at once is the last one", async () => {
+    await withHost({ "live.lua": live("v0") }, {}, async (host) => {
+      const ws = await openWebSocket(`${host.ws}/live/x`);
+      assert.equal(await ws.next(), "ready");
+      for (let i = 1; i <= 30; i++) {
+        await host.put("live.lua", live(`v${i}`));
+        host.signal("SIGHUP");
+      }
+      await until(async () => {
+        ws.send("which");
+        return (await ws.next()).startsWith("v30 ");
+      }, "the last save is live");
+      assert.equal((await staleOf(host, "live")).stale, false);
+      ws.destroy();
+    });
+  });
+
   it("comes by SIGHUP too", async () => {
     await withHost({ "live.lua": live("one") }, {}, async (host) => {
       await host.write("live.lua", live("two"));
@@ -334,6 +367,27 @@ describe("a bad save", () => {
       });
     });
   }
+
+  it("that the workers cannot prepare changes nothing on any of them", async () => {
+    const app = (word, more = "") => `
+local hark <const> = require("hark")
+local flags <const> = hark.shared("flags")
+${more}
+return {
+  { path = "/word", method = "GET", respond = function() return 200, "${word}" end },
+  { path = "/arm", method = "GET", respond = function() flags:set("armed", true) return 200 end },
+}`;
+    await withHost({ "app.lua": app("one") }, { workers: 2 }, async (host) => {
+      await request(`${host.url}/arm`); // seen by the workers, not by the state that looks at scripts
+      await host.write("app.lua", app("two", `if flags:get("armed") then error("no place here") end`));
+      const refused = await host.reloaded("app", "refused");
+      assert.match(refused.error, /app\.lua:4: no place here/);
+      for (let i = 0; i < 8; i++) assert.equal((await request(`${host.url}/word`)).text, "one");
+      await host.write("app.lua", app("three"));
+      await host.reloaded("app");
+      assert.equal((await request(`${host.url}/word`)).text, "three");
+    });
+  });
 
   it("of one app holds back that app alone", async () => {
     const app = (path, word) => `return { path = "${path}", method = "GET", respond = function() return 200, "${word}" end }`;

@@ -153,8 +153,11 @@ export class Host {
     await unlink(join(this.dir, name));
   }
 
+  /** Makes a link, or swaps one in a single step as kubelet does. */
   async link(target, name) {
-    await symlink(target, join(this.dir, name));
+    const aside = join(this.dir, `.${name.replaceAll("/", "_")}.link`);
+    await symlink(target, aside);
+    await rename(aside, join(this.dir, name));
   }
 
   /** Awaits the first log line since the last `write` or found line for which `match` holds. */

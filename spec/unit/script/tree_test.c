@@ -3,6 +3,7 @@
 // script/tree on real directories below a temporary one.
 #include "script/tree.h"
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -148,6 +149,38 @@ static void refuses_a_loop_of_links(void **state)
     assert_non_null(strstr(why, "nested too deeply"));
 }
 
+static void *look_in_thread(void *tree)
+{
+    struct hark_buf why;
+    hark_buf_init(&why, 4096);
+    int status = hark_tree_read(root, tree, &why);
+    hark_buf_deinit(&why);
+    return status == 0 ? tree : NULL;
+}
+
+// A checkout holds the lock from before the look until after its last write.
+static void waits_for_a_checkout(void **state)
+{
+    (void)state;
+    make("a.lua", "old", 3);
+    folder(".git");
+    make(".git/index.lock", "", 0);
+    struct hark_tree tree;
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, look_in_thread, &tree), 0);
+    make("a.lua", "new", 3);
+    make("b.lua", "too", 3);
+    char lock[128];
+    snprintf(lock, sizeof(lock), "%s/.git/index.lock", root);
+    assert_int_equal(unlink(lock), 0);
+    void *done = NULL;
+    assert_int_equal(pthread_join(thread, &done), 0);
+    assert_non_null(done);
+    assert_int_equal(tree.count, 2);
+    assert_memory_equal(tree.files[0].data, "new", 3);
+    hark_tree_deinit(&tree);
+}
+
 static void says_that_a_directory_is_missing(void **state)
 {
     (void)state;
@@ -188,6 +221,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(follows_links_as_kubernetes_makes_them, set_up, tear_down),
         cmocka_unit_test_setup_teardown(refuses_a_file_over_the_limit_by_name, set_up, tear_down),
         cmocka_unit_test_setup_teardown(refuses_a_loop_of_links, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(waits_for_a_checkout, set_up, tear_down),
         cmocka_unit_test(says_that_a_directory_is_missing),
         cmocka_unit_test_setup_teardown(survives_every_failed_allocation, set_up, tear_down),
     };
