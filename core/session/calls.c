@@ -40,11 +40,6 @@ void *hark_session_endpoint(const struct hark_session *session)
     return session->endpoint;
 }
 
-void hark_session_set_endpoint(struct hark_session *session, void *endpoint)
-{
-    session->endpoint = endpoint;
-}
-
 void *hark_session_data(const struct hark_session *session)
 {
     return session->data;

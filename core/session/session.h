@@ -60,7 +60,6 @@ struct hark_slice hark_session_id(const struct hark_session *session);
 enum hark_transport_kind
 hark_session_kind(const struct hark_session *session); // the current or last one
 void *hark_session_endpoint(const struct hark_session *session);
-void hark_session_set_endpoint(struct hark_session *session, void *endpoint);
 void *hark_session_data(const struct hark_session *session); // script's own pointer
 void hark_session_set_data(struct hark_session *session, void *data);
 struct hark_view *hark_session_view(const struct hark_session *session);
